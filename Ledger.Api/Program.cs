@@ -1,1 +1,38 @@
-WebApplication.CreateSlimBuilder(args).Build().Run();
+using Ledger.Api.Balances;
+using Ledger.Api.Commands;
+using Ledger.Api.Currencies;
+using Ledger.Api.Http;
+using Ledger.Api.Identity;
+using Ledger.Api.Problems;
+using Ledger.Api.Transactions;
+using Ledger.Core.Persistence;
+using Ledger.ServiceDefaults;
+
+return await Service.RunAsync(() =>
+{
+    var builder = WebApplication.CreateSlimBuilder(args);
+    builder.AddServiceDefaults();
+    builder.AddPostgres<LedgerDbContext>();
+    builder.AddRabbitMQ();
+    builder.AddHttpLimits();
+    builder.AddJsonAndProblems();
+    builder.AddIdentity();
+    builder.AddCommandGateway();
+    builder.AddTransactions();
+    builder.AddOpenApiDocument();
+
+    var app = builder.Build();
+    app.UseExceptionHandler();
+    app.UseStatusCodePages();
+    app.UseAuthentication();
+    app.UseAuthorization();
+
+    var api = app.MapGroup("/api/v1");
+    api.MapIdentity();
+    api.MapCurrencies();
+    api.MapBalances();
+    api.MapTransactions();
+    app.MapOpenApi().AllowAnonymous();
+    app.MapServiceHealth();
+    return app;
+});

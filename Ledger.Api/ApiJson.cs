@@ -1,0 +1,30 @@
+using System.Text.Json.Serialization;
+using Ledger.Api.Balances;
+using Ledger.Api.Currencies;
+using Ledger.Api.Identity;
+using Ledger.Api.Transactions;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Ledger.Api;
+
+/// <summary>The bodies of the API: camelCase; a field that is not known, or comes twice, is refused.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false,
+    MaxDepth = 8)]
+[JsonSerializable(typeof(MoneyRequest))]
+[JsonSerializable(typeof(TransferRequest))]
+[JsonSerializable(typeof(TransactionResponse))]
+[JsonSerializable(typeof(TransactionPage))]
+[JsonSerializable(typeof(CommandBody))]
+[JsonSerializable(typeof(BalancesResponse))]
+[JsonSerializable(typeof(CurrenciesResponse))]
+[JsonSerializable(typeof(RegisterRequest))]
+[JsonSerializable(typeof(RegisterResponse))]
+[JsonSerializable(typeof(LoginRequest))]
+[JsonSerializable(typeof(MeResponse))]
+[JsonSerializable(typeof(ProblemDetails))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, string[]>))]
+[JsonSerializable(typeof(Dictionary<string, string[]>))]
+internal sealed partial class ApiJson : JsonSerializerContext;

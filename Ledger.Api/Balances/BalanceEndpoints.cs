@@ -1,0 +1,85 @@
+using Ledger.Api.Identity;
+using Ledger.Api.Problems;
+using Ledger.Core.Currencies;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Npgsql;
+
+namespace Ledger.Api.Balances;
+
+/// <summary>What a user has.</summary>
+public static class BalanceEndpoints
+{
+    public static void MapBalances(this IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("/balances").RequireAuthorization().WithTags("Balances");
+
+        group.MapGet("", ListAsync).WithName("ListBalances")
+            .WithSummary("The caller's balances")
+            .WithDescription("One per currency that the caller has ever had money in.")
+            .ProducesProblem(StatusCodes.Status401Unauthorized);
+        group.MapGet("/{currency}", GetAsync).WithName("GetBalance")
+            .WithSummary("The caller's balance in one currency, now or as it stood")
+            .WithDescription("With `at`, an RFC 3339 time, the balance after everything that was posted until then. Without an account it is zero, and `accountId` null.")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status404NotFound);
+    }
+
+    private static async Task<Ok<BalancesResponse>> ListAsync(
+        HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
+    {
+        var currencies = await catalog.GetAsync(cancellationToken);
+        await using var command = database.CreateCommand(
+            "select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency");
+        command.Parameters.Add(new() { Value = context.User.UserId() });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var balances = new List<BalanceResponse>();
+        while (await reader.ReadAsync(cancellationToken))
+            balances.Add(BalanceResponse.Of(reader.GetGuid(0), currencies[reader.GetString(1)], reader.GetInt64(2), reader.GetInt64(3)));
+        return TypedResults.Ok(new BalancesResponse(balances));
+    }
+
+    private static async Task<Results<Ok<BalanceResponse>, ProblemHttpResult>> GetAsync(
+        string currency, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken, string? at = null)
+    {
+        var query = new QueryReader();
+        var time = query.Time("at", at);
+        if (query.Errors.Count > 0)
+            return Problem.Invalid(context, query.Errors);
+        if (!(await catalog.GetAsync(cancellationToken)).TryGetValue(currency, out var money))
+            return Problem.NotFound(context);
+
+        await using var command = database.CreateCommand(time is null
+            ? "select id, posted, held from ledger.accounts where owner_id = $1 and currency = $2 and kind = 'user'"
+            : """
+              select a.id, coalesce(e.balance_after, 0), 0::bigint
+              from ledger.accounts a
+              left join lateral (
+                  select balance_after from ledger.entries
+                  where account_id = a.id and posted_at <= $3
+                  order by posted_at desc, id desc limit 1) e on true
+              where a.owner_id = $1 and a.currency = $2 and a.kind = 'user'
+              """);
+        command.Parameters.Add(new() { Value = context.User.UserId() });
+        command.Parameters.Add(new() { Value = currency });
+        if (time is { } then)
+            command.Parameters.Add(new() { Value = then.UtcDateTime });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return TypedResults.Ok(await reader.ReadAsync(cancellationToken)
+            ? BalanceResponse.Of(reader.GetGuid(0), money, reader.GetInt64(1), reader.GetInt64(2))
+            : BalanceResponse.Of(null, money, 0, 0));
+    }
+}
+
+public sealed record BalancesResponse(IReadOnlyList<BalanceResponse> Balances);
+
+/// <summary>One account's balance, in major units.</summary>
+/// <param name="AccountId">Null while there is no account in this currency yet.</param>
+/// <param name="Posted">The sum of the account's entries.</param>
+/// <param name="Held">What holds have set aside.</param>
+/// <param name="Available">What can be spent: posted less held.</param>
+public sealed record BalanceResponse(Guid? AccountId, string Currency, string Posted, string Held, string Available)
+{
+    /// <summary>A balance from minor units.</summary>
+    public static BalanceResponse Of(Guid? account, Currency currency, long posted, long held) => new(
+        account, currency.Code, currency.FormatAmount(posted), currency.FormatAmount(held), currency.FormatAmount(posted - held));
+}

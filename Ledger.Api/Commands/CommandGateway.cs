@@ -1,0 +1,185 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Text.Json;
+using System.Threading.Channels;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Microsoft.Extensions.Options;
+using RabbitMQ.Client;
+using RabbitMQ.Client.Events;
+
+namespace Ledger.Api.Commands;
+
+/// <summary>
+/// Sends commands to the worker and waits for its replies. Commands that gather while the last message is being confirmed
+/// travel together as the next one: alone when it is quiet, by the hundred under load, and no timer decides.
+/// </summary>
+public sealed partial class CommandGateway(
+    BrokerConnection broker, IHostApplicationLifetime lifetime, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
+    : BackgroundService
+{
+    // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
+    private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
+
+    private readonly Channel<Command> _queue = Channel.CreateBounded<Command>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
+    private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Reply?>> _waiting = new();
+    private volatile bool _isOpen;
+
+    /// <summary>Whether replies can be received; if not, nothing is sent either.</summary>
+    public bool IsOpen => _isOpen;
+
+    /// <summary>
+    /// Sends a command and returns its reply, or null if it cannot be known: the broker is away, refused it, was lost on the
+    /// way, or the wait ran out. After null the command may or may not reach the worker.
+    /// </summary>
+    /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
+    public async Task<Reply?> SendAsync(Command command, TimeSpan wait, CancellationToken cancellationToken)
+    {
+        if (!_isOpen)
+            return null;
+
+        var answer = new TaskCompletionSource<Reply?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _waiting[command.Id] = answer;
+        try
+        {
+            if (!_queue.Writer.TryWrite(command))
+                throw new GatewayFullException();
+            // The session may have ended, and told everybody who waited, just before this one began to.
+            return _isOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+        finally
+        {
+            _waiting.TryRemove(command.Id, out _);
+        }
+    }
+
+    /// <summary>Sends a command without waiting for a reply. False if it cannot be sent now; then the relay will.</summary>
+    public bool TryPost(Command command) => _isOpen && _queue.Writer.TryWrite(command);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var stopping = lifetime.ApplicationStopping.Register(() =>
+            _ = Task.Delay(PatienceWhileStopping, stoppingToken).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await RunSessionAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception e)
+            {
+                LogLost(e.Message);
+            }
+            finally
+            {
+                _isOpen = false;
+                while (_queue.Reader.TryRead(out _))
+                {
+                }
+                GiveUp();
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(250), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private void GiveUp()
+    {
+        foreach (var answer in _waiting.Values)
+            answer.TrySetResult(null);
+    }
+
+    private async Task RunSessionAsync(CancellationToken stoppingToken)
+    {
+        var connection = await broker.OpenAsync(stoppingToken);
+        using var closed = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        await using var replies = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
+        await using var commands = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
+        replies.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
+        commands.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
+
+        // A new queue for each session: the broker may not have noticed yet that the last one's connection is gone.
+        var replyQueue = await replies.QueueDeclareAsync(
+            queue: "", durable: false, exclusive: true, autoDelete: true, cancellationToken: stoppingToken);
+        var consumer = new AsyncEventingBasicConsumer(replies);
+        consumer.ReceivedAsync += (_, message) =>
+        {
+            Answer(message.Body);
+            return Task.CompletedTask;
+        };
+        await replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken);
+
+        _isOpen = true;
+        try
+        {
+            await PublishAsync(commands, replyQueue.QueueName, closed.Token);
+        }
+        catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
+        {
+            throw new IOException($"RabbitMQ closed the channel: {commands.CloseReason ?? replies.CloseReason}");
+        }
+    }
+
+    private async Task PublishAsync(IChannel channel, string replyQueue, CancellationToken cancellationToken)
+    {
+        var gathered = new List<Command>(options.Value.MaxEnvelope);
+        var body = new ArrayBufferWriter<byte>(64 * 1024);
+        await using var json = new Utf8JsonWriter(body, new JsonWriterOptions { SkipValidation = true });
+        var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json", ReplyTo = replyQueue };
+
+        while (await _queue.Reader.WaitToReadAsync(cancellationToken))
+        {
+            gathered.Clear();
+            while (gathered.Count < options.Value.MaxEnvelope && _queue.Reader.TryRead(out var command))
+                gathered.Add(command);
+
+            body.ResetWrittenCount();
+            json.Reset();
+            JsonSerializer.Serialize(json, new Envelope(gathered), MessageJson.Default.Envelope);
+            json.Flush();
+            try
+            {
+                await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body.WrittenMemory, cancellationToken);
+            }
+            catch (RabbitMQ.Client.Exceptions.PublishException e)
+            {
+                // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
+                LogRefused(gathered.Count, e.IsReturn ? "there is no queue" : "the queue takes no more");
+                foreach (var command in gathered)
+                {
+                    if (_waiting.TryGetValue(command.Id, out var answer))
+                        answer.TrySetResult(null);
+                }
+                if (e.IsReturn)
+                    throw;
+            }
+        }
+    }
+
+    private void Answer(ReadOnlyMemory<byte> message)
+    {
+        var replies = JsonSerializer.Deserialize(message.Span, MessageJson.Default.Replies)!;
+        foreach (var reply in replies.Items)
+        {
+            if (_waiting.TryGetValue(reply.CommandId, out var answer))
+                answer.TrySetResult(reply);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "No way to the worker: {Reason}. Commands are recorded as pending until there is one again")]
+    private partial void LogLost(string reason);
+
+    [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]
+    private partial void LogRefused(int count, string reason);
+}
+
+/// <summary>More commands wait than this process may hold.</summary>
+public sealed class GatewayFullException() : Exception("Too many commands wait to be sent.");

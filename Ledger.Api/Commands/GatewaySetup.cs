@@ -1,0 +1,23 @@
+using Ledger.Core.Messaging;
+using Ledger.ServiceDefaults;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Ledger.Api.Commands;
+
+public static class GatewaySetup
+{
+    public static void AddCommandGateway(this IHostApplicationBuilder builder)
+    {
+        builder.AddLedgerOptions<GatewayOptions>("Gateway");
+        builder.Services.AddSingleton<BrokerConnection>();
+        builder.Services.AddSingleton<CommandGateway>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<CommandGateway>());
+        builder.AddServiceHealth().AddReadiness<GatewayCheck>("rabbitmq");
+    }
+
+    private sealed class GatewayCheck(CommandGateway gateway) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(gateway.IsOpen ? HealthCheckResult.Healthy() : new HealthCheckResult(context.Registration.FailureStatus));
+    }
+}

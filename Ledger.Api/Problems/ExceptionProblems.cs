@@ -1,0 +1,58 @@
+using System.Text.Json;
+using Ledger.Api.Commands;
+using Microsoft.AspNetCore.Diagnostics;
+using Npgsql;
+
+namespace Ledger.Api.Problems;
+
+/// <summary>The one place where an exception becomes an answer.</summary>
+public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger) : IExceptionHandler
+{
+    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+    {
+        var problem = exception switch
+        {
+            BadHttpRequestException { InnerException: JsonException json } => OfJson(httpContext, json),
+            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } bad =>
+                Problem.Of(httpContext, 400, "validation_failed", bad.Message),
+            BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
+            GatewayFullException or NpgsqlException or TimeoutException => Unavailable(httpContext, exception),
+            OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
+            _ => Unexpected(httpContext, exception),
+        };
+        if (problem is not null)
+            await problem.ExecuteAsync(httpContext);
+        return true;
+    }
+
+    // A body that is not JSON, against one that is but does not fit: the reader's own error is the inner one of the former.
+    private static Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult OfJson(HttpContext context, JsonException json)
+    {
+        if (json.InnerException is not JsonException && json.Path is { } path && path.Length > 2)
+        {
+            return Problem.Invalid(context, new Dictionary<string, string[]>
+            {
+                [path[2..]] = ["This field is unknown, or its value is not of the type that it must have."],
+            });
+        }
+        return Problem.Of(context, 400, "malformed_json", "The body is not the JSON object that it must be.");
+    }
+
+    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
+    {
+        LogUnavailable(exception.Message);
+        return Problem.Of(context, 503, "unavailable", "Something that this needs is away. Nothing was promised: try again, with the same key.");
+    }
+
+    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unexpected(HttpContext context, Exception exception)
+    {
+        LogUnexpected(exception, context.Request.Path);
+        return Problem.Of(context, 500, "internal_error", "This is a fault of the server. Nothing was promised: try again, with the same key.");
+    }
+
+    [LoggerMessage(LogLevel.Warning, "Answered 503: {Reason}")]
+    private partial void LogUnavailable(string reason);
+
+    [LoggerMessage(LogLevel.Error, "Answered 500 on {Path}")]
+    private partial void LogUnexpected(Exception exception, string path);
+}

@@ -1,0 +1,58 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Ledger.Api.Problems;
+
+/// <summary>An answer that is an error: RFC 9457 with a stable <c>code</c>, on which clients may rely.</summary>
+public static class Problem
+{
+    public static ProblemHttpResult Of(HttpContext context, int status, string? code, string detail, params ReadOnlySpan<(string Name, object? Value)> fields)
+    {
+        var problem = new ProblemDetails { Status = status, Detail = detail };
+        foreach (var (name, value) in fields)
+            problem.Extensions[name] = value;
+        Complete(context, problem, code);
+        return TypedResults.Problem(problem);
+    }
+
+    /// <summary>The body or the query has fields that cannot be used.</summary>
+    public static ProblemHttpResult Invalid(HttpContext context, IReadOnlyDictionary<string, string[]> errors, string code = "validation_failed") =>
+        Of(context, StatusCodes.Status400BadRequest, code, "The request has fields that cannot be used.", ("errors", errors));
+
+    public static ProblemHttpResult NotFound(HttpContext context) =>
+        Of(context, StatusCodes.Status404NotFound, "not_found", "There is nothing here that you may see.");
+
+    /// <summary>Adds what every problem has.</summary>
+    public static void Complete(HttpContext context, ProblemDetails problem, string? code = null)
+    {
+        var status = problem.Status ?? context.Response.StatusCode;
+        code ??= CodeOf(context, status);
+        problem.Type = $"urn:ledger:problem:{code}";
+        problem.Title = TitleOf(code);
+        problem.Instance = context.Request.Path;
+        problem.Extensions["code"] = code;
+        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier;
+        if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
+            context.Response.Headers.RetryAfter = "1";
+    }
+
+    private static string CodeOf(HttpContext context, int status) => status switch
+    {
+        400 => "validation_failed",
+        401 => context.Request.Headers.Authorization.Count == 0 ? "unauthenticated" : "invalid_token",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        408 => "request_timeout",
+        413 => "body_too_large",
+        415 => "unsupported_media_type",
+        429 => "rate_limited",
+        431 => "headers_too_large",
+        503 => "unavailable",
+        _ => status < 500 ? "bad_request" : "internal_error",
+    };
+
+    // A code in words: what RFC 9457 asks of a title is that it does not change from occurrence to occurrence.
+    private static string TitleOf(string code) => string.Concat(code[..1].ToUpperInvariant(), code.AsSpan(1)).Replace('_', ' ');
+}

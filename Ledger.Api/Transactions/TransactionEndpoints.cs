@@ -1,0 +1,96 @@
+using Ledger.Api.Identity;
+using Ledger.Api.Problems;
+using Ledger.Core.Currencies;
+using Ledger.Core.Transactions;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace Ledger.Api.Transactions;
+
+/// <summary>Money that moves, and what became of it.</summary>
+public static class TransactionEndpoints
+{
+    private const string CommandAnswers =
+        "Answers 201 once it is posted, 422 if it is rejected, and 202 if it is recorded but not decided yet: at `Prefer: respond-async`, "
+        + "after `Prefer: wait=N` seconds (10 by default), or while the broker is away. Send an `Idempotency-Key` and it is safe to retry.";
+
+    public static void MapTransactions(this IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("").RequireAuthorization().WithTags("Transactions");
+
+        group.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Add money from outside to the caller's account");
+        group.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Take money out of the caller's account");
+        group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Move money to another user");
+
+        group.MapGet("/transactions", ListAsync).WithName("ListTransactions")
+            .WithSummary("List the caller's transactions, newest first")
+            .WithDescription("Those that the caller initiated, pending and rejected ones too, and those that brought the caller money.")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
+        group.MapGet("/transactions/{id:guid}", GetAsync).WithName("GetTransaction")
+            .WithSummary("Read one transaction")
+            .WithDescription("From the moment that a client learns its id. Another user's is 404.")
+            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status404NotFound);
+    }
+
+    private static void AsCommand(this RouteHandlerBuilder endpoint, string name, string summary) => endpoint
+        .WithName(name).WithSummary(summary).WithDescription(CommandAnswers)
+        .WithMetadata(new AcceptsCommandHeaders())
+        .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+        .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+
+    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DepositAsync(
+        MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
+        HandleAsync(context, reader, handler, TransactionKind.Deposit, null, request.Currency, request.Amount, request.Reference, request.Metadata);
+
+    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> WithdrawAsync(
+        MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
+        HandleAsync(context, reader, handler, TransactionKind.Withdrawal, null, request.Currency, request.Amount, request.Reference, request.Metadata);
+
+    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> TransferAsync(
+        TransferRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
+        HandleAsync(context, reader, handler, TransactionKind.Transfer, request.To, request.Currency, request.Amount, request.Reference, request.Metadata);
+
+    private static async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> HandleAsync(
+        HttpContext context, CommandReader reader, CommandHandler handler, TransactionKind kind, string? to, string? currency, string? amount,
+        string? reference, Dictionary<string, string>? metadata)
+    {
+        var (command, money, problem) = await reader.ReadAsync(context, kind, to, currency, amount, reference, metadata);
+        return problem is not null ? problem : await handler.HandleAsync(context, command!, money!);
+    }
+
+    private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
+        HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken,
+        string? currency = null, string? kind = null, string? status = null, string? from = null, string? to = null, string? cursor = null,
+        string? limit = null)
+    {
+        var query = new QueryReader();
+        var filter = new TransactionFilter(
+            query.Cursor("cursor", cursor),
+            currency,
+            query.Named<TransactionKind>("kind", kind, TransactionNames.TryParseKind),
+            query.Named<TransactionStatus>("status", status, TransactionNames.TryParseStatus),
+            query.Time("from", from),
+            query.Time("to", to));
+        var pageSize = query.Number("limit", limit, 1, 1000) ?? 50;
+        if (query.Errors.Count > 0)
+            return Problem.Invalid(context, query.Errors);
+
+        var caller = context.User.UserId();
+        var currencies = await catalog.GetAsync(cancellationToken);
+        var transactions = await queries.ListAsync(caller, filter, pageSize + 1, cancellationToken);
+        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, caller, currencies[t.Currency])).ToList();
+        return TypedResults.Ok(new TransactionPage(page, transactions.Count > pageSize ? page[^1].Id.ToString() : null));
+    }
+
+    private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken)
+    {
+        var caller = context.User.UserId();
+        if (await queries.FindAsync(caller, id, cancellationToken) is not { } transaction)
+            return Problem.NotFound(context);
+        var currencies = await catalog.GetAsync(cancellationToken);
+        return TypedResults.Ok(TransactionResponse.Of(transaction, caller, currencies[transaction.Currency]));
+    }
+}
+
+/// <summary>Marks an endpoint that takes <c>Idempotency-Key</c> and <c>Prefer</c>.</summary>
+internal sealed class AcceptsCommandHeaders;

@@ -1,0 +1,53 @@
+using System.Collections.Frozen;
+using Npgsql;
+
+namespace Ledger.Core.Currencies;
+
+/// <summary>The currencies of the ledger, read once and again when they may have changed: what an operator does shows within seconds.</summary>
+public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider clock) : IDisposable
+{
+    private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(5);
+
+    private readonly SemaphoreSlim _reading = new(1);
+    private volatile FrozenDictionary<string, Currency>? _currencies;
+    private long _readAt;
+
+    /// <summary>All currencies by code, disabled ones too, at most seconds old, unless the database has been away since.</summary>
+    public ValueTask<FrozenDictionary<string, Currency>> GetAsync(CancellationToken cancellationToken) =>
+        _currencies is { } currencies && clock.GetElapsedTime(Volatile.Read(ref _readAt)) < MaxAge
+            ? ValueTask.FromResult(currencies)
+            : new(ReadAsync(cancellationToken));
+
+    /// <summary>Forgets how old it is: a currency that is missing may have come just now.</summary>
+    public void Expire() => Volatile.Write(ref _readAt, 0);
+
+    private async Task<FrozenDictionary<string, Currency>> ReadAsync(CancellationToken cancellationToken)
+    {
+        // One reads; the others go on with what there is, if there is something.
+        if (!await _reading.WaitAsync(_currencies is null ? Timeout.InfiniteTimeSpan : TimeSpan.Zero, cancellationToken))
+            return _currencies!;
+        try
+        {
+            if (_currencies is { } current && clock.GetElapsedTime(Volatile.Read(ref _readAt)) < MaxAge)
+                return current;
+
+            await using var command = database.CreateCommand("select code, name, exponent, enabled from ledger.currencies");
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            var currencies = new List<Currency>();
+            while (await reader.ReadAsync(cancellationToken))
+                currencies.Add(new Currency(reader.GetString(0), reader.GetString(1), reader.GetInt16(2), reader.GetBoolean(3)));
+            Volatile.Write(ref _readAt, clock.GetTimestamp());
+            return _currencies = currencies.ToFrozenDictionary(currency => currency.Code);
+        }
+        catch (NpgsqlException) when (_currencies is not null)
+        {
+            return _currencies;
+        }
+        finally
+        {
+            _reading.Release();
+        }
+    }
+
+    public void Dispose() => _reading.Dispose();
+}

@@ -1,0 +1,60 @@
+using Microsoft.Extensions.Logging;
+using RabbitMQ.Client;
+
+namespace Ledger.Core.Messaging;
+
+/// <summary>
+/// The process's connection to RabbitMQ. Whoever needs it asks for it each time it starts over, and gets a new one if the
+/// last has closed.
+/// </summary>
+public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger<BrokerConnection> logger) : IAsyncDisposable
+{
+    private readonly SemaphoreSlim _opening = new(1);
+    private IConnection? _connection;
+
+    public bool IsOpen => _connection is { IsOpen: true };
+
+    /// <summary>The open connection, with the topology declared. Throws if the broker cannot be reached.</summary>
+    public async Task<IConnection> OpenAsync(CancellationToken cancellationToken)
+    {
+        await _opening.WaitAsync(cancellationToken);
+        try
+        {
+            if (_connection is { IsOpen: true } open)
+                return open;
+            if (_connection is { } closed)
+            {
+                _connection = null;
+                await closed.DisposeAsync();
+            }
+
+            var connection = await factory.CreateConnectionAsync(cancellationToken);
+            try
+            {
+                await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
+                await Topology.DeclareAsync(channel, cancellationToken);
+            }
+            catch
+            {
+                await connection.DisposeAsync();
+                throw;
+            }
+            LogConnected(connection.Endpoint.ToString());
+            return _connection = connection;
+        }
+        finally
+        {
+            _opening.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_connection is { } connection)
+            await connection.DisposeAsync();
+        _opening.Dispose();
+    }
+
+    [LoggerMessage(LogLevel.Information, "Connected to RabbitMQ at {Endpoint}")]
+    private partial void LogConnected(string endpoint);
+}

@@ -1,0 +1,53 @@
+using System.Text.Json.Serialization;
+using Ledger.Core.Transactions;
+
+namespace Ledger.Core.Messaging;
+
+/// <summary>What travels to the worker as one message: the commands that had gathered at an API instance. Reply-to is AMQP's.</summary>
+public sealed record Envelope(IReadOnlyList<Command> Commands);
+
+/// <summary>What travels back as one message: the answers of one batch to one API instance.</summary>
+public sealed record Replies(IReadOnlyList<Reply> Items);
+
+/// <summary>The answer to one command.</summary>
+/// <param name="CommandId">The command's id.</param>
+/// <param name="Kind">What the answer is.</param>
+/// <param name="TransactionId">The transaction that answers it: its own or, if it was replayed, the one that its key stands for.</param>
+/// <param name="DecidedAt">UTC; set if decided.</param>
+/// <param name="Rejection">Set if rejected.</param>
+/// <param name="Entries">Those on the owner's accounts; set if posted.</param>
+public sealed record Reply(
+    Guid CommandId,
+    ReplyKind Kind,
+    Guid TransactionId,
+    DateTime? DecidedAt = null,
+    Rejection? Rejection = null,
+    IReadOnlyList<Entry>? Entries = null);
+
+/// <summary>What a worker's answer says.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ReplyKind>))]
+public enum ReplyKind
+{
+    [JsonStringEnumMemberName("posted")]
+    Posted,
+    [JsonStringEnumMemberName("rejected")]
+    Rejected,
+    /// <summary>The key stands for another command, which asked for the same.</summary>
+    [JsonStringEnumMemberName("replayed")]
+    Replayed,
+    /// <summary>The key stands for another body.</summary>
+    [JsonStringEnumMemberName("keyReused")]
+    KeyReused,
+    /// <summary>No batch could post it: it went to the dead letters and was not applied.</summary>
+    [JsonStringEnumMemberName("failed")]
+    Failed,
+}
+
+/// <summary>How messages are written: JSON in camelCase, so that whoever looks into a queue can read it.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(Envelope))]
+[JsonSerializable(typeof(Command))]
+[JsonSerializable(typeof(Replies))]
+public sealed partial class MessageJson : JsonSerializerContext;

@@ -1,0 +1,77 @@
+using System.Buffers;
+using System.Text.Json;
+using Ledger.Core.Currencies;
+using Ledger.Core.Transactions;
+
+namespace Ledger.Core.Messaging;
+
+/// <summary>Decided transactions as CloudEvents 1.0 (JSON event format), for consumers beside the ledger.</summary>
+public static class TransactionEvents
+{
+    /// <summary>CloudEvents' media type for a batch.</summary>
+    public const string ContentType = "application/cloudevents-batch+json";
+
+    /// <summary>Such as <c>transaction.posted.USD</c>.</summary>
+    public static string RoutingKey(Transaction transaction)
+    {
+        return string.Concat("transaction.", transaction.Status.Name(), ".", transaction.Currency);
+    }
+
+    /// <summary>
+    /// Writes a batch of one currency. An event's id is its transaction's, so that a consumer knows one that comes twice. Amounts are
+    /// decimal strings in major units, as in the HTTP API; entries on settlement accounts are the ledger's own business.
+    /// </summary>
+    public static void Write(IBufferWriter<byte> output, IReadOnlyList<Transaction> transactions, Currency currency)
+    {
+        using var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true });
+        json.WriteStartArray();
+        foreach (var transaction in transactions)
+            Write(json, transaction, currency);
+        json.WriteEndArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, Transaction transaction, Currency currency)
+    {
+        json.WriteStartObject();
+        json.WriteString("specversion"u8, "1.0"u8);
+        json.WriteString("id"u8, transaction.Id);
+        json.WriteString("source"u8, "/ledger"u8);
+        json.WriteString("type"u8, transaction.Status == TransactionStatus.Posted ? "transaction.posted"u8 : "transaction.rejected"u8);
+        json.WriteString("time"u8, transaction.DecidedAt!.Value);
+        json.WriteString("datacontenttype"u8, "application/json"u8);
+        json.WriteStartObject("data"u8);
+        json.WriteString("id"u8, transaction.Id);
+        json.WriteString("kind"u8, transaction.Kind.Name());
+        json.WriteString("status"u8, transaction.Status.Name());
+        json.WriteString("ownerId"u8, transaction.OwnerId);
+        if (transaction.RecipientId is { } recipient)
+            json.WriteString("recipientId"u8, recipient);
+        json.WriteString("currency"u8, transaction.Currency);
+        json.WriteString("amount"u8, currency.FormatAmount(transaction.Amount));
+        if (transaction.Reference is { } reference)
+            json.WriteString("reference"u8, reference);
+        if (transaction.Metadata is { } metadata)
+        {
+            json.WritePropertyName("metadata"u8);
+            json.WriteRawValue(metadata);
+        }
+        json.WriteString("createdAt"u8, transaction.CreatedAt);
+        if (transaction.Rejection is { } rejection)
+            json.WriteString("rejection"u8, rejection.Code);
+        json.WriteStartArray("entries"u8);
+        foreach (var entry in transaction.Entries)
+        {
+            if (entry.OwnerId is not { } owner)
+                continue;
+            json.WriteStartObject();
+            json.WriteString("accountId"u8, entry.AccountId);
+            json.WriteString("ownerId"u8, owner);
+            json.WriteString("amount"u8, currency.FormatAmount(entry.Amount));
+            json.WriteString("balanceAfter"u8, currency.FormatAmount(entry.BalanceAfter!.Value));
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,23 @@
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
+
+namespace Ledger.Core.Persistence;
+
+/// <summary>A migration that is the embedded SQL file of its own id. There is no way back down: mend forward.</summary>
+public abstract class SqlMigration : Migration
+{
+    protected override void Up(MigrationBuilder migrationBuilder)
+    {
+        var id = GetType().GetCustomAttributes(typeof(MigrationAttribute), inherit: false).Cast<MigrationAttribute>().Single().Id;
+        using var file = typeof(SqlMigration).Assembly.GetManifestResourceStream($"{id}.sql")
+            ?? throw new InvalidOperationException($"Migration {id} has no SQL file.");
+        using var reader = new StreamReader(file);
+        migrationBuilder.Sql(reader.ReadToEnd());
+    }
+}
+
+[DbContext(typeof(LedgerDbContext)), Migration("0001_identity")]
+internal sealed class IdentityMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0002_ledger")]
+internal sealed class LedgerMigration : SqlMigration;

@@ -1,0 +1,200 @@
+using Ledger.Core.Transactions;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Ledger.Core.Posting;
+
+/// <summary>What a batch writes, column by column: each table gets one statement, whatever the number of commands.</summary>
+internal sealed class Batch(int capacity)
+{
+    private readonly List<Command> _decided = new(capacity);
+    private readonly List<Transaction> _outcomes = new(capacity);
+    private readonly List<Guid> _answered = new(capacity);
+    private int _entries;
+
+    /// <summary>A command that this batch decides.</summary>
+    public void Add(Command command, Transaction outcome)
+    {
+        _decided.Add(command);
+        _outcomes.Add(outcome);
+        _answered.Add(command.Id);
+        _entries += outcome.Entries.Count;
+    }
+
+    /// <summary>A command that something else has decided: it is pending no longer.</summary>
+    public void Forget(Command command) => _answered.Add(command.Id);
+
+    public async Task WriteAsync(NpgsqlConnection connection, Book book, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        WriteAccounts(batch, book);
+        WriteTransactions(batch);
+        WriteEntries(batch, book);
+        WriteKeys(batch, book);
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from ledger.pending_commands where id = any ($1)")
+        {
+            Parameters = { Column(_answered) },
+        });
+        await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>One row per touched account, however many commands touched it.</summary>
+    private static void WriteAccounts(NpgsqlBatch batch, Book book)
+    {
+        List<AccountState> opened = [];
+        List<Guid> changed = [];
+        List<long> changes = [];
+        List<Guid> settlements = [];
+        foreach (ref readonly var account in book.Touchable)
+        {
+            if (!account.Touched)
+                continue;
+            if (account.IsNew)
+            {
+                opened.Add(account);
+                continue;
+            }
+            changed.Add(account.Id);
+            changes.Add(account.Change);
+            if (account.OwnerId is null)
+                settlements.Add(account.Id);
+        }
+
+        if (opened.Count > 0)
+        {
+            // In key order: two batches that open the same accounts wait for each other in one direction only.
+            opened.Sort((a, b) => (a.OwnerId, a.Currency).CompareTo((b.OwnerId, b.Currency)));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+                insert into ledger.accounts (id, kind, owner_id, currency, posted)
+                select id, 'user', owner_id, currency, posted from unnest($1, $2, $3, $4) o(id, owner_id, currency, posted)
+                """)
+            {
+                Parameters =
+                {
+                    Column(opened, a => a.Id), Column(opened, a => a.OwnerId!.Value), Column(opened, a => a.Currency), Column(opened, a => a.Posted),
+                },
+            });
+        }
+
+        if (settlements.Count > 1)
+        {
+            // Taken last and in id order: no batch waits for another one's user accounts while it holds these.
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(
+                "select from ledger.accounts where id = any ($1) order by id for no key update")
+            {
+                Parameters = { Column(settlements) },
+            });
+        }
+
+        if (changed.Count > 0)
+        {
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+                update ledger.accounts a set posted = a.posted + c.change
+                from unnest($1, $2) c(id, change) where a.id = c.id
+                """)
+            {
+                Parameters = { Column(changed), Column(changes) },
+            });
+        }
+    }
+
+    private void WriteTransactions(NpgsqlBatch batch)
+    {
+        if (_outcomes.Count == 0)
+            return;
+
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            insert into ledger.transactions
+                (id, kind, status, owner_id, counterparty_id, currency, amount, reference, metadata, created_at, decided_at, rejection, available)
+            select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            """)
+        {
+            Parameters =
+            {
+                Column(_outcomes, t => t.Id),
+                Column(_outcomes, t => t.Kind.Name()),
+                Column(_outcomes, t => t.Status.Name()),
+                Column(_outcomes, t => t.OwnerId),
+                Column(_outcomes, t => t.RecipientId),
+                Column(_outcomes, t => t.Currency),
+                Column(_outcomes, t => t.Amount),
+                Column(_outcomes, t => t.Reference),
+                Column(_outcomes, t => t.Metadata, NpgsqlDbType.Json),
+                Column(_outcomes, t => t.CreatedAt, NpgsqlDbType.TimestampTz),
+                Column(_outcomes, t => t.DecidedAt!.Value, NpgsqlDbType.TimestampTz),
+                Column(_outcomes, t => t.Rejection?.Code),
+                Column(_outcomes, t => t.Rejection?.Available),
+            },
+        });
+    }
+
+    private void WriteEntries(NpgsqlBatch batch, Book book)
+    {
+        if (_entries == 0)
+            return;
+
+        var accounts = new List<Guid>(_entries);
+        var transactions = new List<Guid>(_entries);
+        var currencies = new List<string>(_entries);
+        var amounts = new List<long>(_entries);
+        var balances = new List<long?>(_entries);
+        foreach (var transaction in _outcomes)
+        {
+            foreach (var entry in transaction.Entries)
+            {
+                accounts.Add(entry.AccountId);
+                transactions.Add(transaction.Id);
+                currencies.Add(entry.Currency);
+                amounts.Add(entry.Amount);
+                balances.Add(entry.BalanceAfter);
+            }
+        }
+
+        // unnest keeps the order, and with it the identity column the order of posting.
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after)
+            select account_id, $6, transaction_id, currency, amount, balance_after
+            from unnest($1, $2, $3, $4, $5) e(account_id, transaction_id, currency, amount, balance_after)
+            """)
+        {
+            Parameters =
+            {
+                Column(accounts), Column(transactions), Column(currencies), Column(amounts), Column(balances),
+                new NpgsqlParameter<DateTime> { TypedValue = book.Now, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+            },
+        });
+    }
+
+    private void WriteKeys(NpgsqlBatch batch, Book book)
+    {
+        var keyed = _decided.FindAll(c => c.IdempotencyKey is { } key && !book.IsStored(c.OwnerId, key));
+        if (keyed.Count == 0)
+            return;
+
+        // In key order, and without "on conflict": if another worker just took the same key, this batch must look again.
+        keyed.Sort((a, b) => (a.OwnerId, a.IdempotencyKey).CompareTo((b.OwnerId, b.IdempotencyKey)));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id)
+            select * from unnest($1, $2, $3, $4)
+            """)
+        {
+            Parameters =
+            {
+                Column(keyed, c => c.OwnerId), Column(keyed, c => c.IdempotencyKey!), Column(keyed, c => c.RequestHash!), Column(keyed, c => c.Id),
+            },
+        });
+    }
+
+    private static NpgsqlParameter<List<T>> Column<T>(List<T> values) => new NpgsqlParameter<List<T>> { TypedValue = values };
+
+    private static NpgsqlParameter<T[]> Column<TRow, T>(List<TRow> rows, Func<TRow, T> value, NpgsqlDbType? element = null)
+    {
+        var values = new T[rows.Count];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = value(rows[i]);
+        var parameter = new NpgsqlParameter<T[]> { TypedValue = values };
+        if (element is { } type)
+            parameter.NpgsqlDbType = NpgsqlDbType.Array | type;
+        return parameter;
+    }
+}

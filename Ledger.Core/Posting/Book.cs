@@ -1,0 +1,235 @@
+using Ledger.Core.Transactions;
+using Npgsql;
+
+namespace Ledger.Core.Posting;
+
+/// <summary>
+/// What a batch needs to know before it can be judged, read under lock: the accounts that it touches, what is already
+/// decided, which idempotency keys are taken, and the time.
+/// </summary>
+internal sealed class Book
+{
+    /// <summary>The account of an owner whom nobody registered.</summary>
+    public const int Nobody = -1;
+
+    private readonly Dictionary<(Guid Owner, string Currency), int> _accountOf;
+    private readonly Dictionary<string, CurrencyState> _currencies = new(8);
+    private readonly Dictionary<(Guid Owner, string Key), KeyUse> _keys = [];
+    private readonly Dictionary<Guid, Transaction> _outcomes = [];
+    private HashSet<Guid> _newOwners = [];
+    private int _count;
+
+    private Book(int capacity)
+    {
+        _accountOf = new(capacity);
+        Accounts = new AccountState[capacity];
+    }
+
+    /// <summary>The accounts of the batch, each at the place that <see cref="AccountOf"/> gives.</summary>
+    public AccountState[] Accounts { get; }
+
+    public ReadOnlySpan<AccountState> Touchable => Accounts.AsSpan(0, _count);
+
+    /// <summary>The database's clock, read after the accounts were locked: per account it never runs backwards.</summary>
+    public DateTime Now { get; private set; }
+
+    public CurrencyState? Currency(string code) => _currencies.TryGetValue(code, out var state) ? state : null;
+
+    public Transaction? Outcome(Guid id) => _outcomes.GetValueOrDefault(id);
+
+    public KeyUse? KeyOf(Guid owner, string key) => _keys.TryGetValue((owner, key), out var use) ? use : null;
+
+    /// <summary>Makes a decision known to the commands behind it in the same batch.</summary>
+    public void Remember(Command command, Transaction outcome)
+    {
+        _outcomes[command.Id] = outcome;
+        if (command.IdempotencyKey is { } key)
+            _keys.TryAdd((command.OwnerId, key), new KeyUse(command.RequestHash!, command.Id, IsStored: false));
+    }
+
+    /// <summary>Whether the key is in the database already: the API reserves it where it records a command as pending.</summary>
+    public bool IsStored(Guid owner, string key) => _keys[(owner, key)].IsStored;
+
+    /// <summary>The account's place, also if it is yet to be opened, or <see cref="Nobody"/>.</summary>
+    public int AccountOf(Guid owner, string currency)
+    {
+        if (_accountOf.TryGetValue((owner, currency), out var index))
+            return index;
+        if (!_newOwners.Contains(owner))
+            return Nobody;
+        index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true });
+        _accountOf[(owner, currency)] = index;
+        return index;
+    }
+
+    public static async Task<Book> LockAsync(
+        NpgsqlConnection connection, IReadOnlyList<Command> commands, int shard, CancellationToken cancellationToken)
+    {
+        var wanted = new HashSet<(Guid Owner, string Currency)>(commands.Count * 2);
+        var currencies = new HashSet<string>();
+        var keyOwners = new List<Guid>();
+        var keys = new List<string>();
+        var ids = new Guid[commands.Count];
+        for (var i = 0; i < commands.Count; i++)
+        {
+            var command = commands[i];
+            ids[i] = command.Id;
+            currencies.Add(command.Currency);
+            wanted.Add((command.OwnerId, command.Currency));
+            if (command.RecipientId is { } recipient)
+                wanted.Add((recipient, command.Currency));
+            if (command.IdempotencyKey is { } key)
+            {
+                keyOwners.Add(command.OwnerId);
+                keys.Add(key);
+            }
+        }
+
+        var book = new Book(wanted.Count + currencies.Count);
+        await book.ReadAsync(connection, wanted, currencies, ids, keyOwners, keys, shard, cancellationToken);
+        await book.ReadOwnersOfMissingAccountsAsync(connection, wanted, cancellationToken);
+        return book;
+    }
+
+    private async Task ReadAsync(
+        NpgsqlConnection connection, HashSet<(Guid Owner, string Currency)> wanted, HashSet<string> currencies, Guid[] ids,
+        List<Guid> keyOwners, List<string> keys, int shard, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection)
+        {
+            BatchCommands =
+            {
+                // In id order, so that two batches never wait for each other crosswise. What follows sees what whoever held
+                // the locks before has committed: each statement takes its own snapshot (read committed).
+                new NpgsqlBatchCommand("""
+                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.status = 'frozen'
+                    from unnest($1, $2) w(owner_id, currency)
+                    join ledger.accounts a on a.owner_id = w.owner_id and a.currency = w.currency and a.kind = 'user'
+                    order by a.id
+                    for no key update of a
+                    """)
+                {
+                    Parameters =
+                    {
+                        new NpgsqlParameter<Guid[]> { TypedValue = [.. wanted.Select(w => w.Owner)] },
+                        new NpgsqlParameter<string[]> { TypedValue = [.. wanted.Select(w => w.Currency)] },
+                    },
+                },
+                // Settlement rows are read without a lock: what is added to them does not depend on what they hold.
+                new NpgsqlBatchCommand("""
+                    select c.code, c.enabled, a.id, a.posted
+                    from ledger.currencies c
+                    join ledger.accounts a on a.currency = c.code and a.shard = $2 and a.kind = 'settlement'
+                    where c.code = any ($1)
+                    """)
+                {
+                    Parameters =
+                    {
+                        new NpgsqlParameter<string[]> { TypedValue = [.. currencies] },
+                        new NpgsqlParameter<short> { TypedValue = (short)shard },
+                    },
+                },
+                new NpgsqlBatchCommand("select id from ledger.transactions where id = any ($1)")
+                {
+                    Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
+                },
+                new NpgsqlBatchCommand("""
+                    select k.owner_id, k.key, k.request_hash, k.transaction_id
+                    from unnest($1, $2) w(owner_id, key)
+                    join ledger.idempotency_keys k on k.owner_id = w.owner_id and k.key = w.key
+                    """)
+                {
+                    Parameters =
+                    {
+                        new NpgsqlParameter<List<Guid>> { TypedValue = keyOwners },
+                        new NpgsqlParameter<List<string>> { TypedValue = keys },
+                    },
+                },
+                new NpgsqlBatchCommand("select clock_timestamp()"),
+            },
+        };
+
+        var decided = new HashSet<Guid>();
+        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
+        {
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                var account = new AccountState
+                {
+                    Id = reader.GetGuid(0),
+                    OwnerId = reader.GetGuid(1),
+                    Currency = reader.GetString(2),
+                    Posted = reader.GetInt64(3),
+                    Held = reader.GetInt64(4),
+                    Frozen = reader.GetBoolean(5),
+                };
+                _accountOf[(account.OwnerId.Value, account.Currency)] = Add(account);
+            }
+
+            await reader.NextResultAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                var settlement = new AccountState
+                {
+                    Currency = reader.GetString(0),
+                    Id = reader.GetGuid(2),
+                    Posted = reader.GetInt64(3),
+                    AllowNegative = true,
+                };
+                _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(1), Add(settlement));
+            }
+
+            await reader.NextResultAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+                decided.Add(reader.GetGuid(0));
+
+            await reader.NextResultAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                var use = new KeyUse(reader.GetFieldValue<byte[]>(2), reader.GetGuid(3), IsStored: true);
+                _keys[(reader.GetGuid(0), reader.GetString(1))] = use;
+                decided.Add(use.TransactionId);
+            }
+
+            await reader.NextResultAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            Now = reader.GetDateTime(0);
+        }
+
+        if (decided.Count > 0)
+        {
+            foreach (var outcome in await TransactionReader.LoadAsync(connection, [.. decided], cancellationToken))
+                _outcomes[outcome.Id] = outcome;
+        }
+    }
+
+    private async Task ReadOwnersOfMissingAccountsAsync(
+        NpgsqlConnection connection, HashSet<(Guid Owner, string Currency)> wanted, CancellationToken cancellationToken)
+    {
+        if (_accountOf.Count == wanted.Count)
+            return;
+
+        var owners = wanted.Where(w => !_accountOf.ContainsKey(w)).Select(w => w.Owner).Distinct().ToArray();
+        await using var command = new NpgsqlCommand("select id from identity.users where id = any ($1)", connection)
+        {
+            Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = owners } },
+        };
+        _newOwners = new(owners.Length);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            _newOwners.Add(reader.GetGuid(0));
+    }
+
+    private int Add(in AccountState account)
+    {
+        Accounts[_count] = account;
+        return _count++;
+    }
+}
+
+/// <summary>A currency as a batch sees it.</summary>
+/// <param name="Settlement">The place of its settlement account, the shard that this batch uses, among the book's accounts.</param>
+internal readonly record struct CurrencyState(bool Enabled, int Settlement);
+
+/// <summary>What an idempotency key stands for.</summary>
+internal readonly record struct KeyUse(byte[] RequestHash, Guid TransactionId, bool IsStored);

@@ -1,0 +1,60 @@
+using System.Text.Json.Serialization;
+
+namespace Ledger.Core.Transactions;
+
+/// <summary>
+/// An order to move money, as the API accepted it: authenticated, well-formed, not yet judged. It travels through the
+/// queue, and its <see cref="Id"/> becomes the id of the transaction that decides it.
+/// </summary>
+public sealed record Command
+{
+    /// <summary>UUIDv7 (RFC 9562), given by the API.</summary>
+    public required Guid Id { get; init; }
+
+    public required TransactionKind Kind { get; init; }
+
+    /// <summary>The user on whose authority money moves: credited by a deposit, debited by the other kinds.</summary>
+    public required Guid OwnerId { get; init; }
+
+    /// <summary>The user whom a transfer credits; null if nobody has the address that the sender gave.</summary>
+    public Guid? RecipientId { get; init; }
+
+    /// <summary>ISO 4217 code.</summary>
+    public required string Currency { get; init; }
+
+    /// <summary>Minor units, 1 to <see cref="Currencies.Currency.MaxAmount"/>.</summary>
+    public required long Amount { get; init; }
+
+    /// <summary>The client's own words on it, shown to both sides.</summary>
+    public string? Reference { get; init; }
+
+    /// <summary>A JSON object of strings, shown to the owner alone.</summary>
+    public string? Metadata { get; init; }
+
+    /// <summary>The client's Idempotency-Key, 1 to 255 characters.</summary>
+    public string? IdempotencyKey { get; init; }
+
+    /// <summary>SHA-256 over what was asked for, so that a key that comes back with another body is found out. Set if the key is.</summary>
+    public byte[]? RequestHash { get; init; }
+
+    /// <summary>When the API accepted it: UTC, whole microseconds, as PostgreSQL stores them.</summary>
+    public required DateTime CreatedAt { get; init; }
+
+    /// <summary>W3C trace context of the request that brought it.</summary>
+    public string? TraceParent { get; init; }
+}
+
+/// <summary>What a command does with money.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<TransactionKind>))]
+public enum TransactionKind
+{
+    /// <summary>From settlement to the owner: money came in from outside.</summary>
+    [JsonStringEnumMemberName("deposit")]
+    Deposit,
+    /// <summary>From the owner to settlement: money leaves.</summary>
+    [JsonStringEnumMemberName("withdrawal")]
+    Withdrawal,
+    /// <summary>From the owner to another user.</summary>
+    [JsonStringEnumMemberName("transfer")]
+    Transfer,
+}

@@ -1,0 +1,71 @@
+using System.Text.Json.Serialization;
+
+namespace Ledger.Core.Transactions;
+
+/// <summary>A command and what became of it. Amounts are minor units.</summary>
+/// <param name="Id">UUIDv7, the command's.</param>
+/// <param name="OwnerId">The user on whose authority money moved.</param>
+/// <param name="RecipientId">The user whom a transfer credits.</param>
+/// <param name="Currency">ISO 4217 code.</param>
+/// <param name="Metadata">A JSON object of strings.</param>
+/// <param name="CreatedAt">When the API accepted it, UTC.</param>
+/// <param name="DecidedAt">When it was posted or rejected, by the database's clock, UTC; null while pending.</param>
+/// <param name="Rejection">Why it was rejected; null unless it was.</param>
+/// <param name="Entries">Both sides if posted, otherwise none.</param>
+public sealed record Transaction(
+    Guid Id,
+    TransactionKind Kind,
+    TransactionStatus Status,
+    Guid OwnerId,
+    Guid? RecipientId,
+    string Currency,
+    long Amount,
+    string? Reference,
+    string? Metadata,
+    DateTime CreatedAt,
+    DateTime? DecidedAt,
+    Rejection? Rejection,
+    IReadOnlyList<Entry> Entries)
+{
+    /// <summary>A command that nothing has been decided about.</summary>
+    public static Transaction Pending(Command command) => new(
+        command.Id, command.Kind, TransactionStatus.Pending, command.OwnerId, command.RecipientId, command.Currency,
+        command.Amount, command.Reference, command.Metadata, command.CreatedAt, null, null, []);
+}
+
+/// <summary>One side of a transaction.</summary>
+/// <param name="OwnerId">The account's owner; null on a settlement account.</param>
+/// <param name="Amount">Minor units; positive credits the account, negative debits it.</param>
+/// <param name="BalanceAfter">The account's posted balance with this entry; null on settlement accounts, whose balance is a sum of shards.</param>
+public readonly record struct Entry(Guid AccountId, Guid? OwnerId, string Currency, long Amount, long? BalanceAfter);
+
+/// <summary>Why a command was not posted.</summary>
+/// <param name="Code">One of <see cref="RejectionCodes"/>.</param>
+/// <param name="Available">What the debited account had, in minor units, if that was too little.</param>
+public readonly record struct Rejection(string Code, long? Available = null);
+
+/// <summary>The reasons that a command can be rejected for, as clients see them in <c>code</c>. Never renamed.</summary>
+public static class RejectionCodes
+{
+    public const string InsufficientFunds = "insufficient_funds";
+    public const string CurrencyUnknown = "currency_unknown";
+    public const string CurrencyDisabled = "currency_disabled";
+    public const string AccountFrozen = "account_frozen";
+    public const string RecipientUnknown = "recipient_unknown";
+    public const string BalanceOverflow = "balance_overflow";
+}
+
+/// <summary>How far a command has come.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<TransactionStatus>))]
+public enum TransactionStatus
+{
+    /// <summary>Recorded, will be decided.</summary>
+    [JsonStringEnumMemberName("pending")]
+    Pending,
+    /// <summary>Money moved; final.</summary>
+    [JsonStringEnumMemberName("posted")]
+    Posted,
+    /// <summary>Nothing moved; final.</summary>
+    [JsonStringEnumMemberName("rejected")]
+    Rejected,
+}

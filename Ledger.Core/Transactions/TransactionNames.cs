@@ -1,0 +1,45 @@
+namespace Ledger.Core.Transactions;
+
+/// <summary>The words that stand for kinds and statuses in the database, in URLs and in routing keys.</summary>
+public static class TransactionNames
+{
+    public static string Name(this TransactionKind kind) => kind switch
+    {
+        TransactionKind.Deposit => "deposit",
+        TransactionKind.Withdrawal => "withdrawal",
+        TransactionKind.Transfer => "transfer",
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
+    };
+
+    public static string Name(this TransactionStatus status) => status switch
+    {
+        TransactionStatus.Pending => "pending",
+        TransactionStatus.Posted => "posted",
+        TransactionStatus.Rejected => "rejected",
+        _ => throw new ArgumentOutOfRangeException(nameof(status), status, null),
+    };
+
+    public static bool TryParseKind(string? name, out TransactionKind kind)
+    {
+        (var known, kind) = name switch
+        {
+            "deposit" => (true, TransactionKind.Deposit),
+            "withdrawal" => (true, TransactionKind.Withdrawal),
+            "transfer" => (true, TransactionKind.Transfer),
+            _ => (false, default),
+        };
+        return known;
+    }
+
+    public static bool TryParseStatus(string? name, out TransactionStatus status)
+    {
+        (var known, status) = name switch
+        {
+            "pending" => (true, TransactionStatus.Pending),
+            "posted" => (true, TransactionStatus.Posted),
+            "rejected" => (true, TransactionStatus.Rejected),
+            _ => (false, default),
+        };
+        return known;
+    }
+}

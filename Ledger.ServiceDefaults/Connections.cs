@@ -1,0 +1,56 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Ledger.ServiceDefaults;
+
+/// <summary>How a service reaches PostgreSQL and RabbitMQ: by the connection strings of its environment.</summary>
+public static partial class Connections
+{
+    /// <summary>
+    /// Adds an <see cref="NpgsqlDataSource"/> for SQL and <typeparamref name="TContext"/> for what Entity Framework does,
+    /// both on connection string <c>ledgerdb</c>.
+    /// </summary>
+    public static void AddPostgres<TContext>(this IHostApplicationBuilder builder) where TContext : DbContext
+    {
+        var connectionString = new NpgsqlConnectionStringBuilder(builder.Configuration.RequiredConnectionString(ResourceNames.Database))
+        {
+            ApplicationName = builder.Environment.ApplicationName,
+            // Each statement of the ledger is one of few texts: prepare those that come twice.
+            MaxAutoPrepare = 64,
+            AutoPrepareMinUsages = 2,
+            // A dead peer is noticed although nothing is being sent.
+            KeepAlive = 15,
+        }.ConnectionString;
+
+        builder.Services.AddSingleton(services =>
+            new NpgsqlDataSourceBuilder(connectionString)
+                .UseLoggerFactory(services.GetRequiredService<ILoggerFactory>())
+                .Build());
+        builder.AddContext<TContext>(connectionString);
+    }
+
+    /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>
+    public static void AddRabbitMQ(this IHostApplicationBuilder builder)
+    {
+        builder.Configuration.RequiredConnectionString(ResourceNames.Messaging);
+        builder.AddConnectionFactory(factory =>
+        {
+            factory.ClientProvidedName = builder.Environment.ApplicationName;
+            // The services reconnect by themselves: what was under way must be decided anew, not recovered silently.
+            factory.AutomaticRecoveryEnabled = false;
+            factory.TopologyRecoveryEnabled = false;
+            factory.RequestedHeartbeat = TimeSpan.FromSeconds(10);
+            factory.RequestedConnectionTimeout = TimeSpan.FromSeconds(5);
+            factory.ContinuationTimeout = TimeSpan.FromSeconds(10);
+        });
+    }
+
+    private static string RequiredConnectionString(this IConfiguration configuration, string name) =>
+        configuration.GetConnectionString(name) is { Length: > 0 } value
+            ? value
+            : throw new ConfigurationException($"ConnectionStrings__{name} is not set.");
+}

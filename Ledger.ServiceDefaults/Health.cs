@@ -1,0 +1,68 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Npgsql;
+
+namespace Ledger.ServiceDefaults;
+
+/// <summary>
+/// Readiness (<c>/health</c>, <c>/ready</c>): can this process do its work, with what it depends on. Liveness
+/// (<c>/alive</c>, <c>/live</c>): does the process itself still answer. Always mapped: probes need them everywhere.
+/// </summary>
+public static class Health
+{
+    private const string Readiness = "readiness";
+
+    /// <summary>Adds the check that PostgreSQL answers. Broker and consumer are checked by whoever holds their connections.</summary>
+    public static IHealthChecksBuilder AddServiceHealth(this IHostApplicationBuilder builder) =>
+        builder.Services.AddHealthChecks().AddCheck<PostgresCheck>("postgres", tags: [Readiness], timeout: TimeSpan.FromSeconds(3));
+
+    /// <summary>Adds a check that readiness depends on.</summary>
+    public static IHealthChecksBuilder AddReadiness<TCheck>(this IHealthChecksBuilder checks, string name) where TCheck : class, IHealthCheck =>
+        checks.AddCheck<TCheck>(name, tags: [Readiness], timeout: TimeSpan.FromSeconds(3));
+
+    public static void MapServiceHealth(this WebApplication app)
+    {
+        var readiness = new HealthCheckOptions { Predicate = check => check.Tags.Contains(Readiness), ResponseWriter = WriteAsync };
+        var liveness = new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync };
+        foreach (var path in new[] { "/health", "/ready" })
+            app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics();
+        foreach (var path in new[] { "/alive", "/live" })
+            app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics();
+    }
+
+    // Names and states alone: descriptions and exceptions can hold addresses and user names.
+    private static async Task WriteAsync(HttpContext context, HealthReport report)
+    {
+        context.Response.ContentType = "application/json";
+        await using var json = new Utf8JsonWriter(context.Response.BodyWriter);
+        json.WriteStartObject();
+        json.WriteString("status"u8, report.Status.ToString());
+        json.WriteStartObject("checks"u8);
+        foreach (var (name, entry) in report.Entries)
+            json.WriteString(name, entry.Status.ToString());
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private sealed class PostgresCheck(NpgsqlDataSource database) : IHealthCheck
+    {
+        public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+        {
+            try
+            {
+                await using var command = database.CreateCommand("select 1");
+                await command.ExecuteScalarAsync(cancellationToken);
+                return HealthCheckResult.Healthy();
+            }
+            catch (NpgsqlException e)
+            {
+                return new HealthCheckResult(context.Registration.FailureStatus, exception: e);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace Ledger.ServiceDefaults;
+
+/// <summary>An option or connection string that cannot be used; its message is one line that names it.</summary>
+public sealed class ConfigurationException(string message) : Exception(message);
+
+/// <summary>How every service starts and stops.</summary>
+public static class Service
+{
+    /// <summary>
+    /// Builds and runs a service. A bad option ends it with exit code 1 and one line on standard error, in place of a stack
+    /// trace.
+    /// </summary>
+    public static async Task<int> RunAsync(Func<WebApplication> build)
+    {
+        try
+        {
+            await using var app = build();
+            await app.RunAsync();
+            return 0;
+        }
+        catch (Exception e) when (e is ConfigurationException or OptionsValidationException or InvalidOperationException { Source: "Microsoft.Extensions.Configuration.Binder" })
+        {
+            await Console.Error.WriteLineAsync($"Cannot start: {e.Message.ReplaceLineEndings(" ")}");
+            return 1;
+        }
+    }
+
+    /// <summary>
+    /// Adds options from configuration section <c>Ledger:<paramref name="section"/></c> (in the environment:
+    /// <c>Ledger__<paramref name="section"/>__…</c>), checked at start by their annotations. A name that is not an option
+    /// is refused too: a slip of the pen would otherwise be a default in disguise.
+    /// </summary>
+    public static OptionsBuilder<TOptions> AddLedgerOptions<TOptions>(this IHostApplicationBuilder builder, string section) where TOptions : class =>
+        builder.Services.AddOptions<TOptions>()
+            .BindConfiguration($"Ledger:{section}", binder => binder.ErrorOnUnknownConfiguration = true)
+            .ValidateDataAnnotations()
+            .ValidateOnStart();
+}

@@ -1,0 +1,14 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Ledger.ServiceDefaults;
+
+/// <summary>What every service has.</summary>
+public static class ServiceDefaultsSetup
+{
+    /// <summary>Seconds between the request to stop and the end: what is under way is finished or given back within them.</summary>
+    public const int ShutdownSeconds = 5;
+
+    public static void AddServiceDefaults(this IHostApplicationBuilder builder) =>
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(ShutdownSeconds));
+}

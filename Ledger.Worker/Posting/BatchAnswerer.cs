@@ -1,0 +1,125 @@
+using System.Buffers;
+using System.Text.Json;
+using Ledger.Core.Currencies;
+using Ledger.Core.Messaging;
+using Ledger.Core.Posting;
+using Ledger.Core.Transactions;
+using Npgsql;
+using RabbitMQ.Client;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>
+/// Tells the world what a batch decided, after its commit: replies to the API instances that wait, events to whoever
+/// subscribed, and what could not be posted to the dead letters.
+/// </summary>
+public sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog)
+{
+    private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
+    private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
+
+    /// <summary>Returns when the broker has confirmed events and dead letters; before that no message may be acknowledged.</summary>
+    /// <param name="publishing">A channel with publisher confirms.</param>
+    /// <param name="replying">A channel without: a reply that gets lost is found in the database.</param>
+    public async Task AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
+    {
+        await ReplyAsync(batch.Answers, replying, cancellationToken);
+        await PublishEventsAsync(batch.Answers, publishing, cancellationToken);
+        await DeadLetterAsync(batch, publishing, cancellationToken);
+    }
+
+    private static async Task ReplyAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
+    {
+        foreach (var instance in answers.Where(answer => answer.ReplyTo is not null).GroupBy(answer => answer.ReplyTo!))
+        {
+            var replies = new Replies([.. instance.Select(answer => ReplyTo(answer.Result))]);
+            await channel.BasicPublishAsync(
+                "", instance.Key, mandatory: false, ReplyProperties, JsonSerializer.SerializeToUtf8Bytes(replies, MessageJson.Default.Replies), cancellationToken);
+        }
+    }
+
+    private static Reply ReplyTo(PostingResult result) => result switch
+    {
+        { Decision: null } => new Reply(result.Command.Id, ReplyKind.Failed, result.Command.Id),
+        { Decision: { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } } => new Reply(
+            outcome.Id,
+            outcome.Status == TransactionStatus.Posted ? ReplyKind.Posted : ReplyKind.Rejected,
+            outcome.Id,
+            outcome.DecidedAt,
+            outcome.Rejection,
+            OwnEntries(outcome)),
+        { Decision: { Kind: DecisionKind.Replayed } replayed } => new Reply(result.Command.Id, ReplyKind.Replayed, replayed.TransactionId),
+        { Decision: { } reused } => new Reply(result.Command.Id, ReplyKind.KeyReused, reused.TransactionId),
+    };
+
+    private static List<Entry> OwnEntries(Transaction transaction)
+    {
+        var own = new List<Entry>(1);
+        foreach (var entry in transaction.Entries)
+        {
+            if (entry.OwnerId == transaction.OwnerId)
+                own.Add(entry);
+        }
+        return own;
+    }
+
+    private async Task PublishEventsAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
+    {
+        // A known outcome is announced again: the worker that decided it may have died before it could.
+        var byKey = new Dictionary<string, List<Transaction>>();
+        foreach (var answer in answers)
+        {
+            if (answer.Result.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome })
+                continue;
+            var key = TransactionEvents.RoutingKey(outcome);
+            if (!byKey.TryGetValue(key, out var transactions))
+                byKey[key] = transactions = [];
+            transactions.Add(outcome);
+        }
+        if (byKey.Count == 0)
+            return;
+
+        var currencies = await catalog.GetAsync(cancellationToken);
+        if (byKey.Values.Any(transactions => !currencies.ContainsKey(transactions[0].Currency)))
+        {
+            catalog.Expire();
+            currencies = await catalog.GetAsync(cancellationToken);
+        }
+
+        var publishing = new List<Task>(byKey.Count);
+        foreach (var (key, transactions) in byKey)
+        {
+            // Rejected because there is no such currency: then there is no way to write the amount either.
+            if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
+                continue;
+            var body = new ArrayBufferWriter<byte>(transactions.Count * 768);
+            TransactionEvents.Write(body, transactions, currency);
+            publishing.Add(channel.BasicPublishAsync(
+                Topology.EventExchange, key, mandatory: false, EventProperties, body.WrittenMemory, cancellationToken).AsTask());
+        }
+        await Task.WhenAll(publishing);
+    }
+
+    private async Task DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
+    {
+        foreach (var message in batch.Unreadable)
+            await DeadLetterAsync(channel, message, "The message is not an envelope of commands.", cancellationToken);
+
+        foreach (var (_, result) in batch.Answers)
+        {
+            if (result.Failure is not { } reason)
+                continue;
+            var envelope = JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope);
+            await DeadLetterAsync(channel, envelope, reason, cancellationToken);
+            await PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken);
+        }
+    }
+
+    private static async Task DeadLetterAsync(IChannel channel, ReadOnlyMemory<byte> message, string reason, CancellationToken cancellationToken) =>
+        await channel.BasicPublishAsync("", Topology.DeadLetterQueue, mandatory: true, new BasicProperties
+        {
+            ContentType = "application/json",
+            DeliveryMode = DeliveryModes.Persistent,
+            Headers = new Dictionary<string, object?> { [Topology.ReasonHeader] = reason },
+        }, message, cancellationToken);
+}

@@ -1,0 +1,108 @@
+using Ledger.Core.Posting;
+using Ledger.Core.Transactions;
+using Npgsql;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>What became of a command: decided, or impossible to post, with the reason.</summary>
+public readonly record struct PostingResult(Command Command, Decision? Decision, string? Failure);
+
+/// <summary>
+/// Brings batches through the engine, come what may: waits while the database is away, tries again where another worker was
+/// faster, and halves a batch that cannot be written until the one command that spoils it stands alone.
+/// </summary>
+public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<BatchPoster> logger) : IAsyncDisposable
+{
+    private const int MaxRaces = 10;
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
+
+    private readonly PostingEngine _engine = new();
+    private NpgsqlConnection? _connection;
+
+    /// <summary>The results, in the order of the commands. Throws only if cancelled; then nothing more was written.</summary>
+    public async Task<PostingResult[]> PostAsync(ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
+    {
+        var results = new PostingResult[commands.Length];
+        await PostAsync(commands, results, cancellationToken);
+        return results;
+    }
+
+    private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, CancellationToken cancellationToken)
+    {
+        if (commands.IsEmpty)
+            return;
+
+        var pause = TimeSpan.FromMilliseconds(50);
+        for (var races = 0; ;)
+        {
+            try
+            {
+                _connection ??= await database.OpenConnectionAsync(cancellationToken);
+                var decisions = await _engine.PostAsync(_connection, commands.ToArray(), cancellationToken);
+                for (var i = 0; i < decisions.Count; i++)
+                    results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
+                return;
+            }
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+            {
+                await CloseAsync();
+                if (IsRace(e) && ++races < MaxRaces)
+                    continue;
+                if (IsAway(e))
+                {
+                    LogAway(e.Message);
+                    await Task.Delay(pause, cancellationToken);
+                    pause = pause * 2 < MaxPause ? pause * 2 : MaxPause;
+                    continue;
+                }
+                if (commands.Length == 1)
+                {
+                    LogImpossible(e, commands.Span[0].Id);
+                    results.Span[0] = new PostingResult(commands.Span[0], null, e.Message);
+                    return;
+                }
+                LogHalving(commands.Length, e.Message);
+            }
+
+            var half = commands.Length / 2;
+            await PostAsync(commands[..half], results[..half], cancellationToken);
+            await PostAsync(commands[half..], results[half..], cancellationToken);
+            return;
+        }
+    }
+
+    // Another worker opened the same account, or took the same key, between this one's look and its write; or PostgreSQL
+    // broke a deadlock. The next look sees what the other has written.
+    private static bool IsRace(Exception e) => e is PostgresException
+    {
+        SqlState: PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure
+    };
+
+    // The fault is not in the commands: no server, one that starts or stops, one that is out of something, one that only reads.
+    private static bool IsAway(Exception e) => e switch
+    {
+        PostgresException p => p.IsTransient || p.SqlState[..2] is "08" or "53" or "57" or "58" or "25" or "28" or "3D" or "42",
+        NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException => true,
+        _ => false,
+    };
+
+    private async Task CloseAsync()
+    {
+        if (_connection is { } connection)
+        {
+            _connection = null;
+            await connection.DisposeAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync() => await CloseAsync();
+
+    [LoggerMessage(LogLevel.Warning, "The database does not take a batch now, trying again: {Reason}")]
+    private partial void LogAway(string reason);
+
+    [LoggerMessage(LogLevel.Warning, "A batch of {Count} cannot be written, taking it in halves: {Reason}")]
+    private partial void LogHalving(int count, string reason);
+
+    [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted")]
+    private partial void LogImpossible(Exception exception, Guid id);
+}

@@ -1,0 +1,200 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Microsoft.Extensions.Options;
+using RabbitMQ.Client;
+using RabbitMQ.Client.Events;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>
+/// Takes whatever waits in the command queue, posts it as one batch, and has the answers sent while the next batch is being
+/// posted. A message is acknowledged after its commands are committed and announced: until then the queue keeps it, and
+/// that is the outbox.
+/// </summary>
+public sealed partial class CommandConsumer(
+    BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
+    ILogger<CommandConsumer> logger) : BackgroundService
+{
+    private volatile bool _isOpen;
+    private long _waiting;
+    private long _lastProgress = clock.GetTimestamp();
+
+    /// <summary>Whether messages are being consumed.</summary>
+    public bool IsOpen => _isOpen;
+
+    /// <summary>How long messages have been waiting in this process without one of them getting done; zero if none waits.</summary>
+    public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await RunSessionAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception e)
+            {
+                LogLost(e.Message);
+            }
+            finally
+            {
+                _isOpen = false;
+                Interlocked.Exchange(ref _waiting, 0);
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(250), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task RunSessionAsync(CancellationToken stoppingToken)
+    {
+        var connection = await broker.OpenAsync(stoppingToken);
+        await using var consuming = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
+        await using var publishing = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
+        await using var replying = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
+
+        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
+        using var closed = new CancellationTokenSource();
+        consuming.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
+        publishing.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
+
+        // Bounded by the prefetch.
+        var deliveries = Channel.CreateUnbounded<Delivery>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        var posted = Channel.CreateBounded<PostedBatch>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
+
+        await consuming.BasicQosAsync(0, (ushort)Math.Min(options.Value.Prefetch, ushort.MaxValue), global: false, stoppingToken);
+        var consumer = new AsyncEventingBasicConsumer(consuming);
+        consumer.ReceivedAsync += (_, message) =>
+        {
+            if (Interlocked.Increment(ref _waiting) == 1)
+                Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
+            deliveries.Writer.TryWrite(Read(message));
+            return Task.CompletedTask;
+        };
+        await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
+        _isOpen = true;
+
+        // Posting stops taking when the process is to stop; answering goes on until what was posted is answered.
+        using var taking = CancellationTokenSource.CreateLinkedTokenSource(closed.Token, stoppingToken);
+        var answering = AnswerAsync(consuming, publishing, replying, posted.Reader, closed);
+        try
+        {
+            await PostAsync(deliveries.Reader, posted.Writer, taking.Token);
+        }
+        finally
+        {
+            posted.Writer.TryComplete();
+            await answering;
+        }
+    }
+
+    private async Task PostAsync(ChannelReader<Delivery> deliveries, ChannelWriter<PostedBatch> posted, CancellationToken cancellationToken)
+    {
+        while (await deliveries.WaitToReadAsync(cancellationToken))
+        {
+            var gathered = new List<Delivery>();
+            var count = 0;
+            while (count < options.Value.MaxBatch && deliveries.TryPeek(out var next))
+            {
+                // One that has come too often stands alone, so that it takes nobody down with it.
+                var isSuspect = next.Number >= options.Value.IsolateAtDelivery;
+                if (isSuspect && gathered.Count > 0)
+                    break;
+                deliveries.TryRead(out _);
+                gathered.Add(next);
+                count += next.Commands?.Count ?? 0;
+                if (isSuspect)
+                    break;
+            }
+
+            var answers = gathered[0].Number >= options.Value.IsolateAtDelivery
+                ? await PostSuspectAsync(gathered[0], cancellationToken)
+                : await PostTogetherAsync(gathered, count, cancellationToken);
+            await posted.WriteAsync(
+                new PostedBatch(gathered[^1].Tag, answers, [.. gathered.Where(d => d.Unreadable is not null).Select(d => d.Unreadable!)]),
+                cancellationToken);
+            Interlocked.Add(ref _waiting, -gathered.Count);
+            Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
+        }
+    }
+
+    private async Task<IReadOnlyList<Answer>> PostTogetherAsync(List<Delivery> deliveries, int count, CancellationToken cancellationToken)
+    {
+        var commands = new List<Command>(count);
+        var replyTo = new List<string?>(count);
+        foreach (var delivery in deliveries)
+        {
+            foreach (var command in delivery.Commands ?? [])
+            {
+                commands.Add(command);
+                replyTo.Add(delivery.ReplyTo);
+            }
+        }
+        var results = await poster.PostAsync(commands.ToArray(), cancellationToken);
+        return [.. results.Select((result, i) => new Answer(replyTo[i], result))];
+    }
+
+    private async Task<IReadOnlyList<Answer>> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
+    {
+        LogSuspect(delivery.Number);
+        var answers = new List<Answer>();
+        foreach (var command in delivery.Commands ?? [])
+        {
+            if (delivery.Number >= options.Value.DeadLetterAtDelivery)
+                answers.Add(new(delivery.ReplyTo, new PostingResult(command, null, $"Delivered {delivery.Number} times without being decided.")));
+            else
+                answers.Add(new(delivery.ReplyTo, (await poster.PostAsync(new[] { command }, cancellationToken))[0]));
+        }
+        return answers;
+    }
+
+    private async Task AnswerAsync(
+        IChannel consuming, IChannel publishing, IChannel replying, ChannelReader<PostedBatch> posted, CancellationTokenSource closed)
+    {
+        try
+        {
+            await foreach (var batch in posted.ReadAllAsync(closed.Token))
+            {
+                await answerer.AnswerAsync(batch, publishing, replying, closed.Token);
+                await consuming.BasicAckAsync(batch.LastTag, multiple: true, closed.Token);
+            }
+        }
+        catch
+        {
+            // Nothing may be posted that cannot be answered here.
+            await closed.CancelAsync();
+            throw;
+        }
+    }
+
+    private static Delivery Read(BasicDeliverEventArgs message)
+    {
+        // Quorum queues count how often a message came back; the first delivery has no count.
+        var number = 1 + (message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out var count) == true
+            ? Convert.ToInt64(count, System.Globalization.CultureInfo.InvariantCulture)
+            : 0);
+        try
+        {
+            var envelope = JsonSerializer.Deserialize(message.Body.Span, MessageJson.Default.Envelope);
+            if (envelope?.Commands is { } commands && !commands.Contains(null!))
+                return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, null);
+        }
+        catch (JsonException)
+        {
+        }
+        return new Delivery(message.DeliveryTag, null, number, null, message.Body.ToArray());
+    }
+
+    [LoggerMessage(LogLevel.Warning, "No commands from RabbitMQ: {Reason}. Trying again")]
+    private partial void LogLost(string reason);
+
+    [LoggerMessage(LogLevel.Warning, "A message has come for the {Number}th time; its commands are taken one by one")]
+    private partial void LogSuspect(long number);
+}

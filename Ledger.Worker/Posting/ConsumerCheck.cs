@@ -1,0 +1,14 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>Ready while messages are consumed, and none waits in vain.</summary>
+public sealed class ConsumerCheck(CommandConsumer consumer) : IHealthCheck
+{
+    private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(30);
+
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(consumer.IsOpen && consumer.Stalled < MaxStall
+            ? HealthCheckResult.Healthy()
+            : new HealthCheckResult(context.Registration.FailureStatus));
+}

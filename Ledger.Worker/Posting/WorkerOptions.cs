@@ -1,0 +1,35 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>Bounds of the worker: <c>Ledger__Worker__…</c>.</summary>
+public sealed class WorkerOptions
+{
+    /// <summary>Messages (envelopes of commands) that the broker hands over before the first of them is acknowledged.</summary>
+    [Range(1, 10_000)]
+    public int Prefetch { get; set; } = 64;
+
+    /// <summary>Commands in one batch and commit. A message is never split: a batch may exceed this by one message's commands.</summary>
+    [Range(1, 10_000)]
+    public int MaxBatch { get; set; } = 1_000;
+
+    /// <summary>From this delivery on, a message is taken command by command: one of them may have brought the worker down.</summary>
+    [Range(2, 100)]
+    public int IsolateAtDelivery { get; set; } = 4;
+
+    /// <summary>From this delivery on, what is still undecided in a message goes to the dead letters.</summary>
+    [Range(3, 900)]
+    public int DeadLetterAtDelivery { get; set; } = 20;
+
+    /// <summary>Seconds between two looks for pending commands that the queue has never seen.</summary>
+    [Range(0.05, 60)]
+    public double RelaySeconds { get; set; } = 0.5;
+
+    /// <summary>Seconds after which a command that was published and is still pending is published again.</summary>
+    [Range(1, 3_600)]
+    public int RelayAgainSeconds { get; set; } = 30;
+
+    /// <summary>Commands that the relay publishes as one message.</summary>
+    [Range(1, 10_000)]
+    public int RelayBatch { get; set; } = 256;
+}

@@ -1,0 +1,84 @@
+using System.Text.Json;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Ledger.Worker.Posting;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using RabbitMQ.Client;
+
+namespace Ledger.Worker.Relay;
+
+/// <summary>
+/// Publishes pending commands that the queue has never seen, because the broker was away when their clients were answered
+/// 202, and again those that have stayed undecided for long. Publishing one twice is harmless: it is posted once.
+/// </summary>
+public sealed partial class PendingRelay(
+    BrokerConnection broker, NpgsqlDataSource database, IOptions<WorkerOptions> options, ILogger<PendingRelay> logger) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(options.Value.RelaySeconds));
+        while (await NextAsync(timer, stoppingToken))
+        {
+            try
+            {
+                while (await RelayAsync(stoppingToken))
+                {
+                }
+            }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogFailed(e.Message);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        }
+    }
+
+    private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken stoppingToken)
+    {
+        try
+        {
+            return await timer.WaitForNextTickAsync(stoppingToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Publishes one message; true if there may be more to publish.</summary>
+    private async Task<bool> RelayAsync(CancellationToken cancellationToken)
+    {
+        if (!broker.IsOpen)
+            return false;
+        var commands = await PendingCommands.TakeForRelayAsync(
+            database, options.Value.RelayBatch, TimeSpan.FromSeconds(options.Value.RelayAgainSeconds), cancellationToken);
+        if (commands.Count == 0)
+            return false;
+
+        try
+        {
+            var connection = await broker.OpenAsync(cancellationToken);
+            await using var channel = await connection.CreateChannelAsync(
+                new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
+            var body = JsonSerializer.SerializeToUtf8Bytes(new Envelope(commands), MessageJson.Default.Envelope);
+            var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json" };
+            await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body, cancellationToken);
+        }
+        catch
+        {
+            await PendingCommands.ReturnAsync(database, commands, CancellationToken.None);
+            throw;
+        }
+        LogRelayed(commands.Count);
+        return commands.Count == options.Value.RelayBatch;
+    }
+
+    [LoggerMessage(LogLevel.Information, "Published {Count} pending commands")]
+    private partial void LogRelayed(int count);
+
+    [LoggerMessage(LogLevel.Warning, "Pending commands could not be published: {Reason}")]
+    private partial void LogFailed(string reason);
+}
