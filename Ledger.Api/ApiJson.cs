@@ -12,7 +12,7 @@ namespace Ledger.Api;
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     AllowDuplicateProperties = false,
-    MaxDepth = 8)]
+    MaxDepth = 32)]
 [JsonSerializable(typeof(MoneyRequest))]
 [JsonSerializable(typeof(TransferRequest))]
 [JsonSerializable(typeof(TransactionResponse))]

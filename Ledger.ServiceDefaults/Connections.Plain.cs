@@ -8,8 +8,9 @@ namespace Ledger.ServiceDefaults;
 
 public static partial class Connections
 {
-    private static void AddContext<TContext>(this IHostApplicationBuilder builder, string connectionString) where TContext : DbContext =>
-        builder.Services.AddDbContextPool<TContext>(options => options.UseNpgsql(connectionString));
+    private static void AddContext<TContext>(
+        this IHostApplicationBuilder builder, string connectionString, Action<DbContextOptionsBuilder> configure) where TContext : DbContext =>
+        builder.Services.AddDbContextPool<TContext>(options => configure(options.UseNpgsql(connectionString)));
 
     private static void AddConnectionFactory(this IHostApplicationBuilder builder, Action<ConnectionFactory> configure) =>
         builder.Services.AddSingleton<IConnectionFactory>(_ =>

@@ -1,4 +1,5 @@
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -30,7 +31,9 @@ public static partial class Connections
             new NpgsqlDataSourceBuilder(connectionString)
                 .UseLoggerFactory(services.GetRequiredService<ILoggerFactory>())
                 .Build());
-        builder.AddContext<TContext>(connectionString);
+        // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
+        builder.AddContext<TContext>(connectionString, options =>
+            options.ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
     }
 
     /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>

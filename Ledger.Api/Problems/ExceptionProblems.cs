@@ -13,8 +13,8 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         var problem = exception switch
         {
             BadHttpRequestException { InnerException: JsonException json } => OfJson(httpContext, json),
-            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } bad =>
-                Problem.Of(httpContext, 400, "validation_failed", bad.Message),
+            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
+                Problem.Of(httpContext, 400, "malformed_json", "The body is not the JSON object that it must be."),
             BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
             GatewayFullException or NpgsqlException or TimeoutException => Unavailable(httpContext, exception),
             OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,

@@ -23,9 +23,11 @@ public static class Problem
     public static ProblemHttpResult NotFound(HttpContext context) =>
         Of(context, StatusCodes.Status404NotFound, "not_found", "There is nothing here that you may see.");
 
-    /// <summary>Adds what every problem has.</summary>
+    /// <summary>Adds what every problem has, unless it is complete already.</summary>
     public static void Complete(HttpContext context, ProblemDetails problem, string? code = null)
     {
+        if (problem.Extensions.ContainsKey("code"))
+            return;
         var status = problem.Status ?? context.Response.StatusCode;
         code ??= CodeOf(context, status);
         problem.Type = $"urn:ledger:problem:{code}";

@@ -13,7 +13,7 @@ public static class ProblemSetup
             options.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default);
             options.SerializerOptions.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
             options.SerializerOptions.AllowDuplicateProperties = false;
-            options.SerializerOptions.MaxDepth = 8;
+            options.SerializerOptions.MaxDepth = 32;
         });
         // A body that cannot be read is an exception here, in every environment, so that it leaves as a problem with a code.
         builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
