@@ -126,8 +126,9 @@ public sealed class LocalSystem : IAsyncDisposable
 
         async Task StopRabbitMqAsync()
         {
+            // Its orderly end takes 5 s, in which its management plugin waits for itself: worth it only for data that is kept.
             if (_rabbitMq is not null)
-                await _rabbitMq.TerminateAsync(restart: false);
+                await (_options.Ephemeral ? _rabbitMq.KillAsync(restart: false) : _rabbitMq.TerminateAsync(restart: false));
             if (_portMapper is not null)
                 await _portMapper.KillAsync(restart: false);
         }
