@@ -42,7 +42,7 @@ public sealed class LocalProcess
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
     /// <summary>After so long a life an end is no longer part of a series of crashes.</summary>
     private static readonly TimeSpan s_longEnough = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_pollInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly ProcessDefinition _definition;
     private readonly Action<string, string>? _log;
