@@ -114,8 +114,7 @@ begin
     end if;
 
     select e.account_id, e.currency into broken
-    from (select account_id, currency, max(id) as last from written group by account_id, currency) g
-    join written e on e.id = g.last
+    from (select distinct on (account_id) account_id, currency, balance_after from written order by account_id, id desc) e
     left join ledger.accounts a on a.id = e.account_id
     where a.id is null or a.currency <> e.currency or (a.kind = 'user' and a.posted is distinct from e.balance_after)
     limit 1;
