@@ -1,5 +1,25 @@
 using System.CommandLine;
+using System.Net.Sockets;
 using Ledger.Cli.Migrate;
+using Ledger.Cli.Verify;
+using Ledger.ServiceDefaults;
+using Npgsql;
 
-var root = new RootCommand("The operator's tool of Ledger.") { MigrateCommand.Create() };
-return await root.Parse(args).InvokeAsync();
+var root = new RootCommand("The operator's tool of Ledger.")
+{
+    MigrateCommand.Create(),
+    VerifyCommand.Create(),
+};
+try
+{
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception e) when (e is ConfigurationException or NpgsqlException or SocketException or HttpRequestException)
+{
+    await Console.Error.WriteLineAsync($"ledger: {e.Message.ReplaceLineEndings(" ")}");
+    return 2;
+}
+catch (OperationCanceledException)
+{
+    return 130;
+}

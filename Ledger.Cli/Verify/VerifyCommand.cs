@@ -1,0 +1,62 @@
+using System.CommandLine;
+using System.Globalization;
+using Ledger.Core.Persistence;
+using Ledger.Core.Verification;
+using Ledger.ServiceDefaults;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Npgsql;
+using Spectre.Console;
+
+namespace Ledger.Cli.Verify;
+
+/// <summary><c>ledger verify</c>: holds the database against the rules of the ledger. Exit code 0: all hold, 1: some do not.</summary>
+internal static class VerifyCommand
+{
+    public static Command Create()
+    {
+        var maxPendingAge = Durations.Option("--max-pending-age", "How long a command may wait to be decided", TimeSpan.FromSeconds(60));
+        var rows = new Option<int>("--rows") { Description = "How many breaches of each rule are listed; all are counted", DefaultValueFactory = _ => 10 };
+        rows.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 100_000) result.AddError("--rows takes 1 to 100000."); });
+        var command = new Command("verify", "Check that the books balance, in one snapshot of the database. Exit code 1 if they do not.") { maxPendingAge, rows };
+        command.SetAction((result, cancellationToken) => RunAsync(result.GetValue(maxPendingAge), result.GetValue(rows), cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Configuration.AddEnvironmentVariables();
+        builder.AddPostgres<LedgerDbContext>();
+        using var host = builder.Build();
+        var verifier = new Verifier(host.Services.GetRequiredService<NpgsqlDataSource>());
+
+        var report = await verifier.VerifyAsync(maxPendingAge, maxRows, cancellationToken);
+        Print(report);
+        return report.IsClean ? 0 : 1;
+    }
+
+    private static void Print(VerificationReport report)
+    {
+        var table = new Table().AddColumns("Check", "Rule", "Broken");
+        table.Columns[2].RightAligned();
+        foreach (var (check, broken, _) in report.Results)
+        {
+            var color = broken == 0 ? "green" : "red";
+            table.AddRow(check.Name, Markup.Escape(check.Rule), string.Create(CultureInfo.InvariantCulture, $"[{color}]{broken}[/]"));
+        }
+        Terminal.Output.Write(table);
+
+        foreach (var (check, broken, rows) in report.Results.Where(result => result.Broken > 0))
+        {
+            Terminal.Output.MarkupLineInterpolated($"[red]{check.Name}[/]: {check.Rule}");
+            foreach (var row in rows)
+                Console.WriteLine($"  {row}");
+            if (broken > rows.Count)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  … and {broken - rows.Count} more"));
+        }
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"Checked {report.Accounts} accounts, {report.Transactions} transactions and {report.Entries} entries as of {report.At:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} in {report.Took.TotalSeconds:0.00} s: {(report.IsClean ? "every rule holds" : "RULES ARE BROKEN")}."));
+    }
+}

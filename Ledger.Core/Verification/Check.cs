@@ -1,0 +1,95 @@
+namespace Ledger.Core.Verification;
+
+/// <summary>A rule that the whole ledger keeps, and the query that finds what breaks it.</summary>
+/// <param name="Name">Short and stable: what dashboards and alerts call it.</param>
+/// <param name="Rule">The rule in words.</param>
+/// <param name="Sql">One text column, one row per breach; <c>$1</c> is the age, an interval, that a pending command may reach.</param>
+public sealed record Check(string Name, string Rule, string Sql)
+{
+    /// <summary>Every rule, the ones that matter most first.</summary>
+    public static IReadOnlyList<Check> All { get; } =
+    [
+        new("sum-per-currency", "The entries of each currency sum to zero.", """
+            select format('%s: entries sum to %s', currency, sum(amount))
+            from ledger.entries group by currency having sum(amount) <> 0
+            """),
+        new("sum-per-transaction", "The entries of each transaction sum to zero in each currency.", """
+            select format('transaction %s: entries in %s sum to %s', transaction_id, currency, sum(amount))
+            from ledger.entries group by transaction_id, currency having sum(amount) <> 0
+            """),
+        new("posted-is-sum", "Each account's posted balance is the sum of its entries, on every settlement shard too.", """
+            select format('account %s: posted is %s, entries sum to %s', a.id, a.posted, coalesce(e.sum, 0))
+            from ledger.accounts a
+            left join (select account_id, sum(amount) from ledger.entries group by account_id) e on e.account_id = a.id
+            where a.posted <> coalesce(e.sum, 0)
+            """),
+        new("last-balance", "The last entry of each user's account says what the account's posted balance is.", """
+            select format('account %s: posted is %s, its last entry says %s', a.id, a.posted, coalesce(e.balance_after::text, 'nothing'))
+            from ledger.accounts a
+            left join lateral (
+                select balance_after from ledger.entries where account_id = a.id order by posted_at desc, id desc limit 1) e on true
+            where a.kind = 'user' and a.posted is distinct from coalesce(e.balance_after, 0)
+            """),
+        // Settlement balances are sums of shards to which workers add at the same time: their entries carry no balance.
+        new("running-balance", "Each entry's balance is the running sum of its account's entries; entries on settlement accounts have none.", """
+            select format('account %s: entry %s says %s, entries up to it sum to %s',
+                e.account_id, e.id, coalesce(e.balance_after::text, 'nothing'), e.running)
+            from (
+                select account_id, id, balance_after, sum(amount) over (partition by account_id order by posted_at, id) as running
+                from ledger.entries) e
+            join ledger.accounts a on a.id = e.account_id
+            where e.balance_after is distinct from case when a.kind = 'user' then e.running end
+            """),
+        new("never-below-zero", "No account that must not has less than zero available, and nothing held is below zero.", """
+            select format('account %s: posted is %s, held is %s', id, posted, held)
+            from ledger.accounts where held < 0 or (not allow_negative and posted - held < 0)
+            """),
+        new("right-entries", "A posted transaction has the two entries that its kind, parties, currency and amount ask for; a rejected one has none.", """
+            select format('transaction %s: %s %s of %s %s has %s entries, of which %s right debits and %s right credits',
+                t.id, t.status, t.kind, t.amount, t.currency, l.entries, l.debits, l.credits)
+            from ledger.transactions t
+            join (
+                select t.id, count(e.id) as entries,
+                    count(*) filter (where e.currency = t.currency and e.amount = -t.amount
+                        and case t.kind when 'deposit' then a.kind = 'settlement' else a.owner_id = t.owner_id end) as debits,
+                    count(*) filter (where e.currency = t.currency and e.amount = t.amount
+                        and case t.kind
+                            when 'deposit' then a.owner_id = t.owner_id
+                            when 'withdrawal' then a.kind = 'settlement'
+                            when 'transfer' then a.owner_id = t.counterparty_id end) as credits
+                from ledger.transactions t
+                left join ledger.entries e on e.transaction_id = t.id
+                left join ledger.accounts a on a.id = e.account_id
+                group by t.id) l on l.id = t.id
+            where case t.status
+                when 'posted' then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
+                else l.entries <> 0 end
+            """),
+        new("known-transaction", "Each entry belongs to a transaction and stands on an account of its currency.", """
+            select format('entry %s: transaction %s %s, account %s in %s %s', e.id,
+                e.transaction_id, case when t.id is null then 'is missing' else 'is there' end,
+                e.account_id, e.currency, case when a.id is null then 'is missing' else 'is there' end)
+            from ledger.entries e
+            left join ledger.transactions t on t.id = e.transaction_id
+            left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
+            where t.id is null or a.id is null
+            """),
+        new("known-key", "Each idempotency key stands for a transaction or a pending command of its owner.", """
+            select format('key "%s" of user %s: neither transaction nor pending command %s of that user', k.key, k.owner_id, k.transaction_id)
+            from ledger.idempotency_keys k
+            left join ledger.transactions t on t.id = k.transaction_id and t.owner_id = k.owner_id
+            left join ledger.pending_commands p on p.id = k.transaction_id and p.owner_id = k.owner_id
+            where t.id is null and p.id is null
+            """),
+        // A command can stand among the pending ones for a while after it was decided: a client's 202 may be recorded in the
+        // very moment of the commit. The relay brings it to the worker once more, which removes it; so age is what counts.
+        new("pending-age", "No pending command is older than the limit.", """
+            select format('pending command %s of user %s: recorded at %s', id, owner_id, recorded_at)
+            from ledger.pending_commands where failure is null and recorded_at < now() - $1
+            """),
+        new("pending-failed", "No pending command has failed and waits for an operator.", """
+            select format('pending command %s of user %s: %s', id, owner_id, failure)
+            from ledger.pending_commands where failure is not null
+            """),
+    ];
+}
