@@ -1,0 +1,36 @@
+using Ledger.LocalHost;
+using Npgsql;
+
+namespace Ledger.Tests.Harness;
+
+public sealed partial class LedgerSystem
+{
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromMinutes(4);
+
+    private static async Task<Running> StartAsync()
+    {
+        using var deadline = new CancellationTokenSource(StartTimeout);
+        var system = await LocalSystem.StartAsync(
+            LocalSystemOptions.ForTests with
+            {
+                Apis = 2,
+                Workers = 2,
+                Environment = new Dictionary<string, string> { ["Ledger__Identity__PasswordIterations"] = CheapPasswords },
+            },
+            deadline.Token);
+        return new Running(
+            system,
+            [.. system.Apis.Select(api => new LedgerApi(api.Address!))],
+            NpgsqlDataSource.Create(system.PostgresConnectionString),
+            new Uri(system.RabbitMqConnectionString),
+            () => LogsOf(system));
+    }
+
+    /// <summary>The last lines of each process.</summary>
+    internal static IEnumerable<string> LogsOf(LocalSystem system)
+    {
+        const int Lines = 25;
+        return system.Apis.Concat(system.Workers).Append(system.RabbitMq).Append(system.Postgres)
+            .SelectMany(process => process.Tail(Lines).Select(line => $"{process.Name,-9} | {line}"));
+    }
+}

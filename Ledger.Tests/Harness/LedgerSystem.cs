@@ -1,0 +1,66 @@
+using Ledger.Tests.Harness;
+using Npgsql;
+
+[assembly: AssemblyFixture(typeof(LedgerSystem))]
+[assembly: LogsOfFailures]
+
+namespace Ledger.Tests.Harness;
+
+/// <summary>
+/// The whole system, one for the run, started by the first test that asks for it: PostgreSQL, RabbitMQ, APIs and workers.
+/// Tests keep apart by fresh users, so that they can run side by side. Tests that break things have one of their own.
+/// </summary>
+public sealed partial class LedgerSystem : IAsyncDisposable
+{
+    /// <summary>The fewest rounds that the API takes: fresh users by the hundred must be cheap.</summary>
+    public const string CheapPasswords = "1000";
+
+    private readonly Lazy<Task<Running>> _running = new(StartAndWatchAsync);
+
+    /// <summary>The APIs, of which any two accept each other's tokens. With one process behind them all, the same twice.</summary>
+    public async Task<IReadOnlyList<LedgerApi>> ApisAsync() => (await _running.Value).Apis;
+
+    /// <summary>The first API.</summary>
+    public async Task<LedgerApi> ApiAsync() => (await ApisAsync())[0];
+
+    /// <summary>A user whom nobody else knows, logged in.</summary>
+    public async Task<LedgerUser> NewUserAsync() => await (await ApiAsync()).NewUserAsync();
+
+    /// <summary>A user with money.</summary>
+    public async Task<LedgerUser> NewUserAsync(string amount, string currency = "USD")
+    {
+        var user = await NewUserAsync();
+        (await user.DepositAsync(amount, currency)).MustBe(201);
+        return user;
+    }
+
+    /// <summary>SQL, as the database's owner.</summary>
+    public async Task<NpgsqlDataSource> DatabaseAsync() => (await _running.Value).Database;
+
+    /// <summary>AMQP.</summary>
+    public async Task<Uri> BrokerAsync() => (await _running.Value).Broker;
+
+    /// <inheritdoc />
+    public async ValueTask DisposeAsync()
+    {
+        if (!_running.IsValueCreated)
+            return;
+        // One that did not start has failed its tests already.
+        if (await _running.Value.ContinueWith(start => start.IsCompletedSuccessfully ? start.Result : null, TaskScheduler.Default) is not { } running)
+            return;
+        foreach (var api in running.Apis)
+            api.Dispose();
+        await running.Database.DisposeAsync();
+        await running.System.DisposeAsync();
+    }
+
+    private static async Task<Running> StartAndWatchAsync()
+    {
+        var running = await StartAsync();
+        LogsOfFailuresAttribute.Watch("system", running.Logs);
+        return running;
+    }
+
+    private sealed record Running(
+        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, NpgsqlDataSource Database, Uri Broker, Func<IEnumerable<string>> Logs);
+}
