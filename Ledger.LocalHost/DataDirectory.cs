@@ -54,6 +54,9 @@ internal sealed class DataDirectory : IDisposable
         try
         {
             Directory.CreateDirectory(path, PassThrough);
+            // Without symbolic links: by this path the kernel knows who works in it.
+            if (await Launcher.RunAsync(new Command("realpath", path), cancellationToken) is { ExitCode: 0, Output: [var real] })
+                path = real;
             if (!await PostgresAccount.CanReachAsync(path, cancellationToken))
             {
                 throw new LocalSystemException(

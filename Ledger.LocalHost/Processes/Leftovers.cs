@@ -1,3 +1,5 @@
+using Ledger.LocalHost.Servers;
+
 namespace Ledger.LocalHost.Processes;
 
 /// <summary>
@@ -13,12 +15,13 @@ internal static class Leftovers
     public static Task EndAsync(string dataDirectory, CancellationToken cancellationToken)
     {
         var mark = $"{Mark}={dataDirectory}";
-        return EndAsync(process => HasMark(process, mark) || IsPostgresBelow(process, dataDirectory), dataDirectory, cancellationToken);
+        var cluster = Path.Combine(dataDirectory, PostgresServer.ClusterName);
+        return EndAsync(process => HasMark(process, mark) || IsPostgresIn(process, cluster), dataDirectory, cancellationToken);
     }
 
-    /// <summary>Kills what is left of a PostgreSQL over <paramref name="directory"/> and waits until it is gone.</summary>
-    public static Task EndPostgresAsync(string directory, CancellationToken cancellationToken) =>
-        EndAsync(process => IsPostgresBelow(process, directory), directory, cancellationToken);
+    /// <summary>Kills what is left of a PostgreSQL over <paramref name="cluster"/> and waits until it is gone.</summary>
+    public static Task EndPostgresAsync(string cluster, CancellationToken cancellationToken) =>
+        EndAsync(process => IsPostgresIn(process, cluster), cluster, cancellationToken);
 
     private static async Task EndAsync(Func<string, bool> isOurs, string directory, CancellationToken cancellationToken)
     {
@@ -62,12 +65,11 @@ internal static class Leftovers
 
     // PostgreSQL writes its titles over its environment, but every one of its processes works in its data directory.
     // So may somebody's shell, hence the name.
-    private static bool IsPostgresBelow(string process, string directory)
+    private static bool IsPostgresIn(string process, string cluster)
     {
         try
         {
-            return new FileInfo(Path.Combine(process, "cwd")).LinkTarget is { } target
-                && (target == directory || target.StartsWith(directory + "/", StringComparison.Ordinal))
+            return new FileInfo(Path.Combine(process, "cwd")).LinkTarget == cluster
                 && new FileInfo(Path.Combine(process, "exe")).LinkTarget is { } program
                 && Path.GetFileName(program).StartsWith("postgres", StringComparison.Ordinal);
         }

@@ -6,13 +6,16 @@ namespace Ledger.LocalHost.Servers;
 /// <summary>A private PostgreSQL over a data directory of its own.</summary>
 internal static class PostgresServer
 {
+    /// <summary>The cluster's directory inside the data directory.</summary>
+    public const string ClusterName = "postgres";
+
     private const string Database = "ledgerdb";
     private const string Superuser = "postgres";
 
     /// <summary>Creates the cluster where there is none yet and describes the process that serves it.</summary>
     public static async Task<LocalProcess> CreateAsync(DataDirectory data, int port, LocalSystemOptions options, CancellationToken cancellationToken)
     {
-        var cluster = data.In("postgres");
+        var cluster = data.In(ClusterName);
         var binaries = FindBinaries(cluster);
         if (!Directory.Exists(cluster))
             await InitializeAsync(binaries, cluster, data, cancellationToken);
