@@ -57,6 +57,9 @@ internal sealed class DataDirectory : IDisposable
             // Without symbolic links: by this path the kernel knows who works in it.
             if (await Launcher.RunAsync(new Command("realpath", path), cancellationToken) is { ExitCode: 0, Output: [var real] })
                 path = real;
+            // RabbitMQ's disk monitor hands its path to df without quotes.
+            if (path.Any(char.IsWhiteSpace))
+                throw new LocalSystemException($"RabbitMQ cannot keep its data in {path}, because of the space: choose another place with --data.");
             if (!await PostgresAccount.CanReachAsync(path, cancellationToken))
             {
                 throw new LocalSystemException(
