@@ -22,6 +22,7 @@ return await Service.RunAsync(() =>
     builder.AddOpenApiDocument();
 
     var app = builder.Build();
+    app.UseServiceDefaults();
     app.UseExceptionHandler();
     app.UseStatusCodePages();
     app.UseAuthentication();

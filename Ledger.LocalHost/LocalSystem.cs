@@ -198,6 +198,9 @@ public sealed class LocalSystem : IAsyncDisposable
     {
         var environment = ServiceEnvironment();
         environment["ASPNETCORE_URLS"] = address.GetLeftPart(UriPartial.Authority);
+        var metrics = new Uri($"http://localhost:{Ports.Free()}/metrics");
+        environment["Ledger__Metrics__Host"] = metrics.Host;
+        environment["Ledger__Metrics__Port"] = metrics.Port.ToString(CultureInfo.InvariantCulture);
         foreach (var (name, value) in extra ?? new Dictionary<string, string>())
             environment[name] = value;
 
@@ -206,6 +209,7 @@ public sealed class LocalSystem : IAsyncDisposable
             ServiceCommand(project, project + ".dll", [], environment))
         {
             Address = address,
+            Metrics = metrics,
             IsHealthy = async token =>
             {
                 using var answer = await s_http.GetAsync(new Uri(address, "/health"), token);

@@ -1,3 +1,5 @@
+using Ledger.ServiceDefaults.Telemetry;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -9,6 +11,16 @@ public static class ServiceDefaultsSetup
     /// <summary>Seconds between the request to stop and the end: what is under way is finished or given back within them.</summary>
     public const int ShutdownSeconds = 5;
 
-    public static void AddServiceDefaults(this IHostApplicationBuilder builder) =>
+    public static void AddServiceDefaults(this WebApplicationBuilder builder)
+    {
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(ShutdownSeconds));
+        builder.AddTelemetry();
+    }
+
+    /// <summary>First in the pipeline.</summary>
+    public static void UseServiceDefaults(this WebApplication app)
+    {
+        app.UseMetrics();
+        app.UseRequestLog();
+    }
 }

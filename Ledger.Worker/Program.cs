@@ -1,7 +1,7 @@
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
+using Ledger.Worker.Backlog;
 using Ledger.Worker.Posting;
-using Ledger.Worker.Relay;
 
 return await Service.RunAsync(() =>
 {
@@ -10,9 +10,10 @@ return await Service.RunAsync(() =>
     builder.AddPostgres<LedgerDbContext>();
     builder.AddRabbitMQ();
     builder.AddPosting();
-    builder.Services.AddHostedService<PendingRelay>();
+    builder.AddBacklog();
 
     var app = builder.Build();
+    app.UseServiceDefaults();
     app.MapServiceHealth();
     return app;
 });

@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text.Json;
 using System.Threading.Channels;
+using Ledger.Core;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Microsoft.Extensions.Options;
@@ -21,7 +23,7 @@ public sealed partial class CommandGateway(
     // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
-    private readonly Channel<Command> _queue = Channel.CreateBounded<Command>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
+    private readonly Channel<Outgoing> _queue = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Reply?>> _waiting = new();
     private volatile bool _isOpen;
 
@@ -42,7 +44,7 @@ public sealed partial class CommandGateway(
         _waiting[command.Id] = answer;
         try
         {
-            if (!_queue.Writer.TryWrite(command))
+            if (!_queue.Writer.TryWrite(Outgoing.Of(command)))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
             return _isOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
@@ -58,7 +60,7 @@ public sealed partial class CommandGateway(
     }
 
     /// <summary>Sends a command without waiting for a reply. False if it cannot be sent now; then the relay will.</summary>
-    public bool TryPost(Command command) => _isOpen && _queue.Writer.TryWrite(command);
+    public bool TryPost(Command command) => _isOpen && _queue.Writer.TryWrite(Outgoing.Of(command));
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -81,9 +83,8 @@ public sealed partial class CommandGateway(
             finally
             {
                 _isOpen = false;
-                while (_queue.Reader.TryRead(out _))
-                {
-                }
+                while (_queue.Reader.TryRead(out var unsent))
+                    unsent.Span?.Dispose();
                 GiveUp();
             }
             await Task.Delay(TimeSpan.FromMilliseconds(250), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -131,6 +132,7 @@ public sealed partial class CommandGateway(
     private async Task PublishAsync(IChannel channel, string replyQueue, CancellationToken cancellationToken)
     {
         var gathered = new List<Command>(options.Value.MaxEnvelope);
+        var spans = new List<Activity>();
         var body = new ArrayBufferWriter<byte>(64 * 1024);
         await using var json = new Utf8JsonWriter(body, new JsonWriterOptions { SkipValidation = true });
         var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json", ReplyTo = replyQueue };
@@ -138,8 +140,13 @@ public sealed partial class CommandGateway(
         while (await _queue.Reader.WaitToReadAsync(cancellationToken))
         {
             gathered.Clear();
-            while (gathered.Count < options.Value.MaxEnvelope && _queue.Reader.TryRead(out var command))
-                gathered.Add(command);
+            spans.Clear();
+            while (gathered.Count < options.Value.MaxEnvelope && _queue.Reader.TryRead(out var outgoing))
+            {
+                gathered.Add(outgoing.Command);
+                if (outgoing.Span is { } span)
+                    spans.Add(span.SetTag("messaging.batch.message_count", gathered.Count));
+            }
 
             body.ResetWrittenCount();
             json.Reset();
@@ -158,8 +165,15 @@ public sealed partial class CommandGateway(
                     if (_waiting.TryGetValue(command.Id, out var answer))
                         answer.TrySetResult(null);
                 }
+                foreach (var span in spans)
+                    span.SetStatus(ActivityStatusCode.Error);
                 if (e.IsReturn)
                     throw;
+            }
+            finally
+            {
+                foreach (var span in spans)
+                    span.Dispose();
             }
         }
     }
@@ -179,6 +193,23 @@ public sealed partial class CommandGateway(
 
     [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]
     private partial void LogRefused(int count, string reason);
+}
+
+/// <summary>A command on its way to the queue, with the span of its sending if its request is traced.</summary>
+internal readonly record struct Outgoing(Command Command, Activity? Span)
+{
+    public static Outgoing Of(Command command)
+    {
+        if (Activity.Current is not { Recorded: true } request)
+            return new Outgoing(command, null);
+
+        var span = LedgerTelemetry.Spans.StartActivity("send ledger.commands", ActivityKind.Producer);
+        // It ends where the message is confirmed, in another flow: here the request goes on.
+        Activity.Current = request;
+        span?.SetTag("messaging.system", "rabbitmq").SetTag("messaging.destination.name", Topology.CommandQueue)
+            .SetTag("ledger.transaction.id", command.Id);
+        return new Outgoing(command with { TraceParent = (span ?? request).Id }, span);
+    }
 }
 
 /// <summary>More commands wait than this process may hold.</summary>

@@ -53,7 +53,10 @@ public static class IdentityEndpoints
             return EmailTaken(context);
         }
         if (result.Succeeded)
+        {
+            IdentityMetrics.Registrations.Add(1);
             return TypedResults.Created($"{context.Request.PathBase}/api/v1/identity/me", new RegisterResponse(user.Id));
+        }
         return result.Errors.Any(e => e.Code is nameof(IdentityErrorDescriber.DuplicateUserName) or nameof(IdentityErrorDescriber.DuplicateEmail))
             ? EmailTaken(context)
             : Problem.Invalid(context, new Dictionary<string, string[]> { ["password"] = [.. result.Errors.Select(e => e.Description)] });
@@ -89,14 +92,19 @@ public static class IdentityEndpoints
         identity.AddClaim(new Claim(ClaimTypes.NameIdentifier, user.Id.ToString()));
         foreach (var role in await users.GetRolesAsync(user))
             identity.AddClaim(new Claim(ClaimTypes.Role, role));
+        IdentityMetrics.CountLogin("succeeded");
         return TypedResults.SignIn(new ClaimsPrincipal(identity), authenticationScheme: BearerTokenDefaults.AuthenticationScheme);
     }
 
-    private static ProblemHttpResult InvalidCredentials(HttpContext context) => Problem.Of(
-        context, StatusCodes.Status401Unauthorized, "invalid_credentials", "The e-mail address or the password is wrong.");
+    private static ProblemHttpResult InvalidCredentials(HttpContext context)
+    {
+        IdentityMetrics.CountLogin("failed");
+        return Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_credentials", "The e-mail address or the password is wrong.");
+    }
 
     private static ProblemHttpResult LockedOut(HttpContext context, User user, TimeProvider clock)
     {
+        IdentityMetrics.CountLogin("locked_out");
         var seconds = Math.Max(1, (int)Math.Ceiling((user.LockoutEnd!.Value - clock.GetUtcNow()).TotalSeconds));
         context.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed attempts.");

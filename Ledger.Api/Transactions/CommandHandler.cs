@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Ledger.Api.Commands;
@@ -25,6 +26,16 @@ public sealed class CommandHandler(
     /// away. What was answered 201, 202 or 422 is never lost and never 404.
     /// </summary>
     public async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> HandleAsync(
+        HttpContext context, Command command, Currency currency)
+    {
+        CommandMetrics.CountAccepted(command.Kind);
+        var start = Stopwatch.GetTimestamp();
+        var answer = await DecideAsync(context, command, currency);
+        CommandMetrics.RecordAnswer(command.Kind, ((IStatusCodeHttpResult)answer.Result).StatusCode, Stopwatch.GetElapsedTime(start));
+        return answer;
+    }
+
+    private async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DecideAsync(
         HttpContext context, Command command, Currency currency)
     {
         var preference = Preference.Of(context.Request);

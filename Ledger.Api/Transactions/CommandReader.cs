@@ -66,7 +66,6 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             IdempotencyKey = key.Count == 1 ? key[0] : null,
             RequestHash = key.Count == 1 ? CommandHandler.HashOf(kind, to, currency.Code, minorUnits, reference, metadata) : null,
             CreatedAt = Microseconds(clock.GetUtcNow().UtcDateTime),
-            TraceParent = System.Diagnostics.Activity.Current?.Id,
         };
         return (command, currency, null);
     }

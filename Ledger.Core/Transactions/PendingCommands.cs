@@ -102,6 +102,16 @@ public static class PendingCommands
         await update.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>How many commands wait to be decided, and for how long.</summary>
+    public static async Task<PendingBacklog> BacklogAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
+    {
+        await using var count = database.CreateCommand(
+            "select count(*), coalesce(clock_timestamp() - min(recorded_at), interval '0') from ledger.pending_commands");
+        await using var reader = await count.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new PendingBacklog(reader.GetInt64(0), reader.GetTimeSpan(1));
+    }
+
     /// <summary>Marks a command that no batch can post, so that the relay leaves it to the operator.</summary>
     public static async Task MarkFailedAsync(NpgsqlDataSource database, Guid id, string reason, CancellationToken cancellationToken)
     {
@@ -111,6 +121,9 @@ public static class PendingCommands
         await update.ExecuteNonQueryAsync(cancellationToken);
     }
 }
+
+/// <summary>Commands that wait to be decided.</summary>
+public readonly record struct PendingBacklog(long Count, TimeSpan OldestAge);
 
 /// <summary>An idempotency key that stands for another command.</summary>
 /// <param name="SameRequest">Whether that command asked for the same.</param>

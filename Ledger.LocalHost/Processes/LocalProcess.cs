@@ -13,6 +13,8 @@ internal sealed record ProcessDefinition(string Name, Command Command)
 {
     public Uri? Address { get; init; }
 
+    public Uri? Metrics { get; init; }
+
     /// <summary>Whether it does its work; exceptions count as no.</summary>
     public required Func<CancellationToken, Task<bool>> IsHealthy { get; init; }
 
@@ -66,6 +68,9 @@ public sealed class LocalProcess
 
     /// <summary>Where it answers HTTP; null where it does not.</summary>
     public Uri? Address => _definition.Address;
+
+    /// <summary>Where Prometheus would find its metrics; null for servers.</summary>
+    public Uri? Metrics => _definition.Metrics;
 
     /// <summary>The process id, or null while it is not running.</summary>
     public int? Pid => _process is { } process && !process.HasExited ? process.Id : null;

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
@@ -13,7 +14,7 @@ namespace Ledger.Worker.Posting;
 /// Tells the world what a batch decided, after its commit: replies to the API instances that wait, events to whoever
 /// subscribed, and what could not be posted to the dead letters.
 /// </summary>
-public sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog)
+internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog)
 {
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
     private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
@@ -23,9 +24,13 @@ public sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog cat
     /// <param name="replying">A channel without: a reply that gets lost is found in the database.</param>
     public async Task AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
     {
-        await ReplyAsync(batch.Answers, replying, cancellationToken);
-        await PublishEventsAsync(batch.Answers, publishing, cancellationToken);
+        using (batch.Trace?.StartStep("send replies", batch.Answers.Count, ActivityKind.Producer))
+            await ReplyAsync(batch.Answers, replying, cancellationToken);
+        using (batch.Trace?.StartStep("send ledger.events", batch.Answers.Count, ActivityKind.Producer))
+            await PublishEventsAsync(batch.Answers, publishing, cancellationToken);
         await DeadLetterAsync(batch, publishing, cancellationToken);
+        batch.Trace?.End(batch.Answers);
+        PostingMetrics.Count(batch);
     }
 
     private static async Task ReplyAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
@@ -98,6 +103,7 @@ public sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog cat
                 Topology.EventExchange, key, mandatory: false, EventProperties, body.WrittenMemory, cancellationToken).AsTask());
         }
         await Task.WhenAll(publishing);
+        PostingMetrics.Events.Add(byKey.Values.Sum(transactions => transactions.Count));
     }
 
     private async Task DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Npgsql;
@@ -27,6 +28,15 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         return results;
     }
 
+    /// <summary>Does not try any more: a failure, unless an earlier delivery has decided the command.</summary>
+    public async Task<PostingResult> GiveUpAsync(Command command, string reason, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        return await TransactionReader.LoadAsync(connection, [command.Id], cancellationToken) is [var known]
+            ? new PostingResult(command, new Decision(command, DecisionKind.Known, known.Id, known), null)
+            : new PostingResult(command, null, reason);
+    }
+
     private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, CancellationToken cancellationToken)
     {
         if (commands.IsEmpty)
@@ -38,7 +48,10 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
             try
             {
                 _connection ??= await database.OpenConnectionAsync(cancellationToken);
+                var start = Stopwatch.GetTimestamp();
                 var decisions = await _engine.PostAsync(_connection, commands.ToArray(), cancellationToken);
+                PostingMetrics.CommitDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+                PostingMetrics.BatchSize.Record(commands.Length);
                 for (var i = 0; i < decisions.Count; i++)
                     results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
                 return;

@@ -13,7 +13,7 @@ namespace Ledger.Worker.Posting;
 /// posted. A message is acknowledged after its commands are committed and announced: until then the queue keeps it, and
 /// that is the outbox.
 /// </summary>
-public sealed partial class CommandConsumer(
+internal sealed partial class CommandConsumer(
     BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
     ILogger<CommandConsumer> logger) : BackgroundService
 {
@@ -109,50 +109,61 @@ public sealed partial class CommandConsumer(
                     break;
                 deliveries.TryRead(out _);
                 gathered.Add(next);
-                count += next.Commands?.Count ?? 0;
+                count += next.Commands.Count;
                 if (isSuspect)
                     break;
             }
 
-            var answers = gathered[0].Number >= options.Value.IsolateAtDelivery
-                ? await PostSuspectAsync(gathered[0], cancellationToken)
-                : await PostTogetherAsync(gathered, count, cancellationToken);
             await posted.WriteAsync(
-                new PostedBatch(gathered[^1].Tag, answers, [.. gathered.Where(d => d.Unreadable is not null).Select(d => d.Unreadable!)]),
+                gathered[0].Number >= options.Value.IsolateAtDelivery
+                    ? await PostSuspectAsync(gathered[0], cancellationToken)
+                    : await PostTogetherAsync(gathered, count, cancellationToken),
                 cancellationToken);
             Interlocked.Add(ref _waiting, -gathered.Count);
             Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
         }
     }
 
-    private async Task<IReadOnlyList<Answer>> PostTogetherAsync(List<Delivery> deliveries, int count, CancellationToken cancellationToken)
+    private async Task<PostedBatch> PostTogetherAsync(List<Delivery> deliveries, int count, CancellationToken cancellationToken)
     {
         var commands = new List<Command>(count);
         var replyTo = new List<string?>(count);
+        var unreadable = new List<byte[]>();
         foreach (var delivery in deliveries)
         {
-            foreach (var command in delivery.Commands ?? [])
+            foreach (var command in delivery.Commands)
             {
                 commands.Add(command);
                 replyTo.Add(delivery.ReplyTo);
             }
+            if (delivery.Unreadable is { } message)
+                unreadable.Add(message);
         }
-        var results = await poster.PostAsync(commands.ToArray(), cancellationToken);
-        return [.. results.Select((result, i) => new Answer(replyTo[i], result))];
+
+        PostingMetrics.RecordAge(commands, clock.GetUtcNow().UtcDateTime);
+        var trace = BatchTrace.Start(commands);
+        PostingResult[] results;
+        using (trace?.StartStep("post batch", count))
+            results = await poster.PostAsync(commands.ToArray(), cancellationToken);
+
+        var answers = new Answer[results.Length];
+        for (var i = 0; i < answers.Length; i++)
+            answers[i] = new Answer(replyTo[i], results[i]);
+        return new PostedBatch(deliveries[^1].Tag, answers, unreadable, trace);
     }
 
-    private async Task<IReadOnlyList<Answer>> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
+    private async Task<PostedBatch> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
     {
         LogSuspect(delivery.Number);
         var answers = new List<Answer>();
-        foreach (var command in delivery.Commands ?? [])
+        foreach (var command in delivery.Commands)
         {
-            if (delivery.Number >= options.Value.DeadLetterAtDelivery)
-                answers.Add(new(delivery.ReplyTo, new PostingResult(command, null, $"Delivered {delivery.Number} times without being decided.")));
-            else
-                answers.Add(new(delivery.ReplyTo, (await poster.PostAsync(new[] { command }, cancellationToken))[0]));
+            var result = delivery.Number < options.Value.DeadLetterAtDelivery
+                ? (await poster.PostAsync(new[] { command }, cancellationToken))[0]
+                : await poster.GiveUpAsync(command, $"Delivered {delivery.Number} times without being decided.", cancellationToken);
+            answers.Add(new Answer(delivery.ReplyTo, result));
         }
-        return answers;
+        return new PostedBatch(delivery.Tag, answers, delivery.Unreadable is { } message ? [message] : [], null);
     }
 
     private async Task AnswerAsync(
@@ -189,7 +200,7 @@ public sealed partial class CommandConsumer(
         catch (JsonException)
         {
         }
-        return new Delivery(message.DeliveryTag, null, number, null, message.Body.ToArray());
+        return new Delivery(message.DeliveryTag, null, number, [], message.Body.ToArray());
     }
 
     [LoggerMessage(LogLevel.Warning, "No commands from RabbitMQ: {Reason}. Trying again")]

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Ledger.Worker.Posting;
 
 /// <summary>Ready while messages are consumed, and none waits in vain.</summary>
-public sealed class ConsumerCheck(CommandConsumer consumer) : IHealthCheck
+internal sealed class ConsumerCheck(CommandConsumer consumer) : IHealthCheck
 {
     private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(30);
 

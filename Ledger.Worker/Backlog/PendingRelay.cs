@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using RabbitMQ.Client;
 
-namespace Ledger.Worker.Relay;
+namespace Ledger.Worker.Backlog;
 
 /// <summary>
 /// Publishes pending commands that the queue has never seen, because the broker was away when their clients were answered

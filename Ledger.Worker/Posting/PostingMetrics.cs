@@ -1,0 +1,72 @@
+using System.Diagnostics.Metrics;
+using Ledger.Core;
+using Ledger.Core.Posting;
+using Ledger.Core.Transactions;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>Commands from the ledger's side: what was decided, how fast, in what portions.</summary>
+internal static class PostingMetrics
+{
+    public static readonly Histogram<double> CommitDuration = LedgerTelemetry.Meter.CreateHistogram<double>(
+        "ledger.commit.duration", "s", "From the lock to the commit of a batch.");
+
+    public static readonly Histogram<long> BatchSize = LedgerTelemetry.Meter.CreateHistogram<long>(
+        "ledger.batch.size", "{command}", "Commands in one commit.");
+
+    public static readonly Counter<long> Events = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.events.published", "{event}", "Events that the broker has confirmed.");
+
+    private static readonly Histogram<double> QueueAge = LedgerTelemetry.Meter.CreateHistogram<double>(
+        "ledger.queue.age", "s", "From a command's acceptance by the API to the start of its batch.");
+
+    private static readonly Counter<long> Posted = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.commands.posted", "{command}", "Commands that were posted, by kind.");
+
+    private static readonly Counter<long> Rejected = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.commands.rejected", "{command}", "Commands that were rejected, by kind and reason.");
+
+    private static readonly Counter<long> Replayed = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.commands.replayed", "{command}", "Commands that an earlier one had decided already.");
+
+    private static readonly Counter<long> DeadLetters = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.dead_letters", "{message}", "Messages and commands that could not be posted and went to the dead letters.");
+
+    // From zero on, so that the first one is seen as an increase.
+    static PostingMetrics()
+    {
+        DeadLetters.Add(0);
+        Replayed.Add(0);
+        Events.Add(0);
+    }
+
+    public static void RecordAge(IReadOnlyList<Command> commands, DateTime now)
+    {
+        foreach (var command in commands)
+            QueueAge.Record(Math.Max(0, (now - command.CreatedAt).TotalSeconds));
+    }
+
+    public static void Count(PostedBatch batch)
+    {
+        if (batch.Unreadable.Count > 0)
+            DeadLetters.Add(batch.Unreadable.Count);
+        foreach (var (_, result) in batch.Answers)
+        {
+            switch (result.Decision)
+            {
+                case null:
+                    DeadLetters.Add(1);
+                    break;
+                case { Kind: DecisionKind.Decided, Outcome: { Rejection: { } rejection } outcome }:
+                    Rejected.Add(1, new("kind", outcome.Kind.Name()), new("reason", rejection.Code));
+                    break;
+                case { Kind: DecisionKind.Decided, Outcome: { } outcome }:
+                    Posted.Add(1, new KeyValuePair<string, object?>("kind", outcome.Kind.Name()));
+                    break;
+                default:
+                    Replayed.Add(1);
+                    break;
+            }
+        }
+    }
+}
