@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using Ledger.Cli.Load;
 using Ledger.Cli.Migrate;
 using Ledger.Cli.Verify;
 using Ledger.ServiceDefaults;
@@ -9,10 +10,16 @@ var root = new RootCommand("The operator's tool of Ledger.")
 {
     MigrateCommand.Create(),
     VerifyCommand.Create(),
+    LoadCommand.Create(),
 };
 try
 {
-    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration
+    {
+        EnableDefaultExceptionHandler = false,
+        // After Ctrl+C, load still waits for what is under way and compares the books.
+        ProcessTerminationTimeout = TimeSpan.FromMinutes(3),
+    });
 }
 catch (Exception e) when (e is ConfigurationException or NpgsqlException or SocketException or HttpRequestException)
 {

@@ -16,9 +16,8 @@ internal static class VerifyCommand
 {
     public static Command Create()
     {
-        var maxPendingAge = Durations.Option("--max-pending-age", "How long a command may wait to be decided", TimeSpan.FromSeconds(60));
-        var rows = new Option<int>("--rows") { Description = "How many breaches of each rule are listed; all are counted", DefaultValueFactory = _ => 10 };
-        rows.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 100_000) result.AddError("--rows takes 1 to 100000."); });
+        var maxPendingAge = Options.Duration("--max-pending-age", "How long a command may wait to be decided", TimeSpan.FromSeconds(60));
+        var rows = Options.Number("--rows", "How many breaches of each rule are listed; all are counted", 10, 1, 100_000);
         var command = new Command("verify", "Check that the books balance, in one snapshot of the database. Exit code 1 if they do not.") { maxPendingAge, rows };
         command.SetAction((result, cancellationToken) => RunAsync(result.GetValue(maxPendingAge), result.GetValue(rows), cancellationToken));
         return command;

@@ -1,0 +1,59 @@
+using System.CommandLine;
+
+namespace Ledger.Cli.Load;
+
+/// <summary><c>ledger load</c>: a client program that makes different requests on a schedule and checks every answer.</summary>
+internal static class LoadCommand
+{
+    public static Command Create()
+    {
+        var url = Options.Addresses("--url", "The API; several are taken in turn");
+        var rate = Options.Number("--rate", "Requests a second", 100.0, 0.01, 100_000);
+        var duration = Options.Duration("--duration", "How long to send", TimeSpan.FromSeconds(30));
+        var users = Options.Number("--users", "Users to register", 20, 2, 10_000);
+        var seed = new Option<int?>("--seed") { Description = "Repeats a run's choice of requests, as far as it does not depend on the answers", HelpName = "number" };
+        var connections = Options.Number("--connections", "TCP connections to each API at most", 128, 1, 10_000);
+        var inFlight = Options.Number("--max-in-flight", "Requests under way at once at most; beyond it starts are missed", 2_000, 1, 100_000);
+        var tolerate = new Option<bool>("--tolerate-outage") { Description = "Retry lost connections and 502 to 504 with the same idempotency key until answered; late starts are no failure then" };
+        var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to ask after one that was answered 202", TimeSpan.FromMinutes(2));
+
+        var command = new Command("load", "Send different requests on a schedule and check every answer, and the balances at the end. Exit code 1 if anything is not as it must be.")
+        {
+            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp,
+        };
+        command.SetAction((result, cancellationToken) => RunAsync(
+            new LoadOptions
+            {
+                Urls = result.GetValue(url)!,
+                Rate = result.GetValue(rate),
+                Duration = result.GetValue(duration),
+                Users = result.GetValue(users),
+                Seed = result.GetValue(seed) ?? Random.Shared.Next(),
+                Connections = result.GetValue(connections),
+                MaxInFlight = result.GetValue(inFlight),
+                TolerateOutage = result.GetValue(tolerate),
+                GiveUpAfter = result.GetValue(giveUp),
+            },
+            cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)
+    {
+        using var run = new LoadRun(options);
+        try
+        {
+            Console.WriteLine($"Registering {options.Users} users at {string.Join(", ", options.Urls)} (seed {options.Seed}) …");
+            await run.PrepareAsync(cancellationToken);
+            await LoadProgress.ShowAsync(run, options, run.SendAsync(cancellationToken));
+            Console.WriteLine("Comparing the books …");
+            await run.CheckBooksAsync();
+        }
+        catch (LoadException e)
+        {
+            await Console.Error.WriteLineAsync($"ledger: {e.Message}");
+            return 1;
+        }
+        return LoadReport.Print(run, options) ? 0 : 1;
+    }
+}

@@ -1,0 +1,222 @@
+using System.Globalization;
+using System.Net;
+using Ledger.Core.Currencies;
+
+namespace Ledger.Cli.Load;
+
+/// <summary>Invents requests, each different from every other: the next is asked for when it is due, by one thread.</summary>
+internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<LoadUser> users)
+{
+    private const int MaxAmount = 10_000;
+
+    // How many of a hundred requests are of which kind.
+    private static readonly (RequestKind Kind, int Weight)[] s_weights =
+    [
+        (RequestKind.Deposit, 20),
+        (RequestKind.Withdrawal, 10),
+        (RequestKind.TransferById, 15),
+        (RequestKind.TransferByEmail, 10),
+        (RequestKind.Balances, 8),
+        (RequestKind.BalanceInOneCurrency, 6),
+        (RequestKind.OneTransaction, 8),
+        (RequestKind.Transactions, 5),
+        (RequestKind.TooMuch, 4),
+        (RequestKind.TooPrecise, 2),
+        (RequestKind.UnknownCurrency, 2),
+        (RequestKind.Replay, 5),
+        (RequestKind.KeyReused, 1),
+        (RequestKind.AnothersTransaction, 3),
+        (RequestKind.NoToken, 1),
+    ];
+
+    private readonly Random _random = new(options.Seed);
+    private readonly DecidedCommand?[] _recent = new DecidedCommand?[1024];
+    private uint _decided;
+    private long _number;
+
+    /// <summary>Makes a command known that later requests may be about. From any thread.</summary>
+    public void Remember(DecidedCommand command) =>
+        Volatile.Write(ref _recent[Interlocked.Increment(ref _decided) % (uint)_recent.Length], command);
+
+    public PlannedRequest Next()
+    {
+        _number++;
+        var user = Any(users);
+        return Draw() switch
+        {
+            RequestKind.Withdrawal => Withdrawal(user) ?? Deposit(user),
+            RequestKind.TransferById => Transfer(user, byEmail: false) ?? Deposit(user),
+            RequestKind.TransferByEmail => Transfer(user, byEmail: true) ?? Deposit(user),
+            RequestKind.Balances => Read(RequestKind.Balances, "/balances", user),
+            RequestKind.BalanceInOneCurrency => Read(RequestKind.BalanceInOneCurrency, $"/balances/{Any(user.Wallets).Currency.Code}", user),
+            RequestKind.OneTransaction => OneTransaction() ?? Deposit(user),
+            RequestKind.Transactions => Read(
+                RequestKind.Transactions,
+                string.Create(CultureInfo.InvariantCulture, $"/transactions?limit={_random.Next(1, 50)}&currency={Any(user.Wallets).Currency.Code}"), user),
+            RequestKind.TooMuch => TooMuch(user),
+            RequestKind.TooPrecise => TooPrecise(user),
+            RequestKind.UnknownCurrency => UnknownCurrency(user),
+            RequestKind.Replay => Replay() ?? Deposit(user),
+            RequestKind.KeyReused => KeyReused() ?? Deposit(user),
+            RequestKind.AnothersTransaction => AnothersTransaction(user) ?? Deposit(user),
+            RequestKind.NoToken => new PlannedRequest(RequestKind.NoToken, HttpMethod.Get, "/balances", null)
+            {
+                Status = HttpStatusCode.Unauthorized,
+                Code = "unauthenticated",
+            },
+            _ => Deposit(user),
+        };
+    }
+
+    /// <summary>What each wallet starts with.</summary>
+    public PlannedRequest Fund(LoadUser user, Wallet wallet)
+    {
+        _number++;
+        return Command(RequestKind.Deposit, user, new Movement("deposit", null, wallet, null, 20 * MaxAmount, Reference(), Reserved: false));
+    }
+
+    private RequestKind Draw()
+    {
+        var ticket = _random.Next(s_weights.Sum(weight => weight.Weight));
+        foreach (var (kind, weight) in s_weights)
+        {
+            if ((ticket -= weight) < 0)
+                return kind;
+        }
+        throw new InvalidOperationException("The weights do not sum to their sum.");
+    }
+
+    private PlannedRequest Deposit(LoadUser user) =>
+        Command(RequestKind.Deposit, user, new Movement("deposit", null, Any(user.Wallets), null, _random.Next(1, 2 * MaxAmount), Reference(), Reserved: false));
+
+    private PlannedRequest? Withdrawal(LoadUser user)
+    {
+        var wallet = Any(user.Wallets);
+        var amount = _random.Next(1, MaxAmount);
+        return wallet.TryReserve(amount)
+            ? Command(RequestKind.Withdrawal, user, new Movement("withdrawal", wallet, null, null, amount, Reference(), Reserved: true))
+            : null;
+    }
+
+    private PlannedRequest? Transfer(LoadUser user, bool byEmail)
+    {
+        var recipient = AnyBut(user);
+        var place = _random.Next(user.Wallets.Count);
+        var wallet = user.Wallets[place];
+        var amount = _random.Next(1, MaxAmount);
+        if (!wallet.TryReserve(amount))
+            return null;
+        var movement = new Movement("transfer", wallet, recipient.Wallets[place], recipient, amount, Reference(), Reserved: true);
+        return Command(byEmail ? RequestKind.TransferByEmail : RequestKind.TransferById, user, movement);
+    }
+
+    /// <summary>More than all users of this run can ever have.</summary>
+    private PlannedRequest TooMuch(LoadUser user) => Command(
+        RequestKind.TooMuch, user,
+        new Movement("withdrawal", Any(user.Wallets), null, null, Currency.MaxAmount - _random.Next(1_000_000), Reference(), Reserved: false)) with
+    {
+        Status = HttpStatusCode.UnprocessableEntity,
+        Code = "insufficient_funds",
+    };
+
+    private PlannedRequest TooPrecise(LoadUser user)
+    {
+        var currency = Any(user.Wallets).Currency;
+        var amount = $"{_random.Next(1, MaxAmount)}.{new string('0', currency.Exponent)}1";
+        return Refused(RequestKind.TooPrecise, user, new MoneyOrder(currency.Code, amount, Reference()), HttpStatusCode.BadRequest, "amount_precision");
+    }
+
+    private PlannedRequest UnknownCurrency(LoadUser user) => Refused(
+        RequestKind.UnknownCurrency, user,
+        new MoneyOrder(string.Create(CultureInfo.InvariantCulture, $"X{_random.Next(100, 1000)}Q"), "1", Reference()),
+        HttpStatusCode.UnprocessableEntity, "currency_unknown");
+
+    private static PlannedRequest Refused(RequestKind kind, LoadUser user, MoneyOrder order, HttpStatusCode status, string code) =>
+        new(kind, HttpMethod.Post, "/deposits", user)
+        {
+            Body = LedgerClient.Body(order, ContractJson.Default.MoneyOrder),
+            Status = status,
+            Code = code,
+        };
+
+    /// <summary>The same key with the same body: the same answer.</summary>
+    private PlannedRequest? Replay() => Recent(command => command.Request.Key is not null) is { } command
+        ? command.Request with { Kind = RequestKind.Replay, Movement = null, RespondAsync = false, About = command }
+        : null;
+
+    /// <summary>The same key with another body.</summary>
+    private PlannedRequest? KeyReused() => Recent(command => command.Request.Key is not null) is { } command
+        ? command.Request with
+        {
+            Kind = RequestKind.KeyReused,
+            Body = BodyOf(command.Request.Movement! with { Amount = MaxAmount * 3 + _random.Next(MaxAmount) }, byEmail: false),
+            Movement = null,
+            RespondAsync = false,
+            Status = HttpStatusCode.UnprocessableEntity,
+            Code = "idempotency_key_reused",
+        }
+        : null;
+
+    private PlannedRequest? OneTransaction() => Recent(_ => true) is { } command
+        ? Read(RequestKind.OneTransaction, $"/transactions/{command.TransactionId}", command.Request.User!) with { About = command }
+        : null;
+
+    /// <summary>Whether it exists is not told.</summary>
+    private PlannedRequest? AnothersTransaction(LoadUser user) =>
+        Recent(command => command.Request.User != user && command.Request.Movement!.Recipient != user) is { } command
+            ? new PlannedRequest(RequestKind.AnothersTransaction, HttpMethod.Get, $"/transactions/{command.TransactionId}", user)
+            {
+                Status = HttpStatusCode.NotFound,
+                Code = "not_found",
+            }
+            : null;
+
+    private static PlannedRequest Read(RequestKind kind, string path, LoadUser user) =>
+        new(kind, HttpMethod.Get, path, user) { Status = HttpStatusCode.OK };
+
+    private PlannedRequest Command(RequestKind kind, LoadUser user, Movement movement) =>
+        new(kind, HttpMethod.Post, $"/{movement.Kind}s", user)
+        {
+            Body = BodyOf(movement, kind == RequestKind.TransferByEmail),
+            // Half of them, so that both ways are taken. All of them where a retry must not move the money twice.
+            Key = options.TolerateOutage || _random.Next(2) == 0 ? string.Create(CultureInfo.InvariantCulture, $"{run}-{_number}") : null,
+            RespondAsync = _random.Next(20) == 0,
+            Status = HttpStatusCode.Created,
+            Movement = movement,
+        };
+
+    private static byte[] BodyOf(Movement movement, bool byEmail)
+    {
+        var currency = movement.Own.Currency;
+        var amount = currency.FormatAmount(movement.Amount);
+        return movement.Recipient is { } recipient
+            ? LedgerClient.Body(
+                new TransferOrder(byEmail ? recipient.Credentials.Email : recipient.Id.ToString(), currency.Code, amount, movement.Reference),
+                ContractJson.Default.TransferOrder)
+            : LedgerClient.Body(new MoneyOrder(currency.Code, amount, movement.Reference), ContractJson.Default.MoneyOrder);
+    }
+
+    private string Reference() => string.Create(CultureInfo.InvariantCulture, $"load {run} #{_number}");
+
+    private DecidedCommand? Recent(Predicate<DecidedCommand> predicate)
+    {
+        for (var attempt = 0; attempt < 16; attempt++)
+        {
+            var known = Math.Min(Volatile.Read(ref _decided), (uint)_recent.Length);
+            if (known > 0 && Volatile.Read(ref _recent[_random.Next((int)known)]) is { } command && predicate(command))
+                return command;
+        }
+        return null;
+    }
+
+    private T Any<T>(IReadOnlyList<T> list) => list[_random.Next(list.Count)];
+
+    private LoadUser AnyBut(LoadUser user)
+    {
+        while (true)
+        {
+            if (Any(users) is var other && other != user)
+                return other;
+        }
+    }
+}
