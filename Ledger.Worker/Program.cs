@@ -2,6 +2,7 @@ using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 using Ledger.Worker.Backlog;
 using Ledger.Worker.Posting;
+using Ledger.Worker.Verification;
 
 return await Service.RunAsync(() =>
 {
@@ -11,6 +12,7 @@ return await Service.RunAsync(() =>
     builder.AddRabbitMQ();
     builder.AddPosting();
     builder.AddBacklog();
+    builder.AddVerification();
 
     var app = builder.Build();
     app.UseServiceDefaults();

@@ -21,3 +21,6 @@ internal sealed class IdentityMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0002_ledger")]
 internal sealed class LedgerMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0003_verifications")]
+internal sealed class VerificationsMigration : SqlMigration;

@@ -1,0 +1,128 @@
+using System.Diagnostics.Metrics;
+using System.Text.Json;
+using Ledger.Core;
+using Ledger.Core.Verification;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Ledger.Worker.Verification;
+
+/// <summary>Runs the verifier again and again, one worker at a time, and reports what the last run found.</summary>
+public sealed partial class VerificationService : BackgroundService
+{
+    // Of all advisory locks of the database: "verify" in ASCII.
+    private const long Lock = 0x766572696679;
+    private const int MaxRows = 20;
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(5);
+
+    private readonly NpgsqlDataSource _database;
+    private readonly VerificationOptions _options;
+    private readonly ILogger<VerificationService> _logger;
+    private LastRun? _last;
+
+    public VerificationService(NpgsqlDataSource database, IOptions<VerificationOptions> options, ILogger<VerificationService> logger)
+    {
+        _database = database;
+        _options = options.Value;
+        _logger = logger;
+        LedgerTelemetry.Meter.CreateObservableGauge(
+            "ledger.verification.failures", () => Observe(last => last.Failures), "{failure}", "Breaches of the ledger's rules that the last verification found; 0 is clean.");
+        LedgerTelemetry.Meter.CreateObservableGauge(
+            "ledger.verification.age", () => Observe(last => (DateTime.UtcNow - last.At).TotalSeconds), "s", "Time since the last verification.");
+    }
+
+    // Nothing is reported before there was a run: a zero would say that the books are in order.
+    private IEnumerable<Measurement<double>> Observe(Func<LastRun, double> value) => _last is { } last ? [new(value(last))] : [];
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (_options.IntervalMinutes == 0)
+            return;
+
+        using var timer = new PeriodicTimer(LookInterval);
+        do
+        {
+            try
+            {
+                _last = await LastAsync(stoppingToken);
+                if (_last is null || DateTime.UtcNow - _last.At >= TimeSpan.FromMinutes(_options.IntervalMinutes))
+                    await VerifyAsync(stoppingToken);
+                await timer.WaitForNextTickAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+            }
+            catch (Exception e)
+            {
+                LogImpossible(e.Message);
+                await Task.Delay(LookInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+        while (!stoppingToken.IsCancellationRequested);
+    }
+
+    private async Task VerifyAsync(CancellationToken cancellationToken)
+    {
+        // The lock is the session's: it goes with the connection, also if this process dies.
+        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
+        await using var take = new NpgsqlCommand("select pg_try_advisory_lock($1)", connection) { Parameters = { new() { Value = Lock } } };
+        if (await take.ExecuteScalarAsync(cancellationToken) is not true)
+            return;
+        try
+        {
+            var report = await new Verifier(_database).VerifyAsync(TimeSpan.FromSeconds(_options.MaxPendingSeconds), MaxRows, cancellationToken);
+            var failures = report.Results.Sum(result => result.Broken);
+            await StoreAsync(connection, report, failures, cancellationToken);
+            _last = new LastRun(report.At, failures);
+            if (failures == 0)
+                LogClean(report.Accounts, report.Transactions, report.Entries, report.Took.TotalSeconds);
+            foreach (var result in report.Results.Where(result => result.Broken > 0))
+                LogBroken(result.Check.Rule, result.Broken, string.Join("; ", result.Rows));
+        }
+        finally
+        {
+            await using var release = new NpgsqlCommand("select pg_advisory_unlock($1)", connection) { Parameters = { new() { Value = Lock } } };
+            await release.ExecuteNonQueryAsync(CancellationToken.None);
+        }
+    }
+
+    private async Task<LastRun?> LastAsync(CancellationToken cancellationToken)
+    {
+        await using var command = _database.CreateCommand("select at, failures from ledger.verifications order by id desc limit 1");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? new LastRun(reader.GetDateTime(0), reader.GetInt64(1)) : null;
+    }
+
+    private static async Task StoreAsync(NpgsqlConnection connection, VerificationReport report, long failures, CancellationToken cancellationToken)
+    {
+        var broken = report.Results.Where(result => result.Broken > 0).ToDictionary(result => result.Check.Name, result => result.Rows);
+        await using var insert = new NpgsqlCommand("""
+            insert into ledger.verifications (at, took, accounts, transactions, entries, failures, report) values ($1, $2, $3, $4, $5, $6, $7)
+            """, connection)
+        {
+            Parameters =
+            {
+                new() { Value = report.At },
+                new() { Value = report.Took },
+                new() { Value = report.Accounts },
+                new() { Value = report.Transactions },
+                new() { Value = report.Entries },
+                new() { Value = failures },
+                new() { Value = JsonSerializer.Serialize(broken), NpgsqlDbType = NpgsqlDbType.Json },
+            },
+        };
+        await insert.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private sealed record LastRun(DateTime At, long Failures);
+
+    [LoggerMessage(LogLevel.Information, "Verified {Accounts} accounts, {Transactions} transactions and {Entries} entries in {Seconds:0.0} s: every rule holds")]
+    private partial void LogClean(long accounts, long transactions, long entries, double seconds);
+
+    [LoggerMessage(LogLevel.Critical, "The books break a rule ({Rule}) in {Count} places: {Rows}")]
+    private partial void LogBroken(string rule, long count, string rows);
+
+    [LoggerMessage(LogLevel.Warning, "The books cannot be verified now: {Reason}")]
+    private partial void LogImpossible(string reason);
+}
