@@ -85,34 +85,39 @@ internal sealed class Book
             }
         }
 
-        var book = new Book(wanted.Count + currencies.Count);
-        await book.ReadAsync(connection, wanted, currencies, ids, keyOwners, keys, shard, cancellationToken);
-        await book.ReadOwnersOfMissingAccountsAsync(connection, wanted, cancellationToken);
+        var order = wanted.ToArray();
+        Array.Sort(order);
+        var book = new Book(order.Length + currencies.Count);
+        await book.ReadAsync(connection, order, currencies, ids, keyOwners, keys, shard, cancellationToken);
+        await book.ReadOwnersOfMissingAccountsAsync(connection, order, cancellationToken);
         return book;
     }
 
     private async Task ReadAsync(
-        NpgsqlConnection connection, HashSet<(Guid Owner, string Currency)> wanted, HashSet<string> currencies, Guid[] ids,
+        NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, HashSet<string> currencies, Guid[] ids,
         List<Guid> keyOwners, List<string> keys, int shard, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
             BatchCommands =
             {
-                // In id order, so that two batches never wait for each other crosswise. What follows sees what whoever held
-                // the locks before has committed: each statement takes its own snapshot (read committed).
+                // In one order for all batches, so that no two wait for each other crosswise; a subquery that locks is planned as
+                // it stands, so that this is the order of the arrays. What follows sees what whoever held the locks before has
+                // committed: each statement takes its own snapshot (read committed).
                 new NpgsqlBatchCommand("""
-                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.status = 'frozen'
+                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.frozen
                     from unnest($1, $2) w(owner_id, currency)
-                    join ledger.accounts a on a.owner_id = w.owner_id and a.currency = w.currency and a.kind = 'user'
-                    order by a.id
-                    for no key update of a
+                    cross join lateral (
+                        select id, owner_id, currency, posted, held, status = 'frozen' as frozen
+                        from ledger.accounts
+                        where owner_id = w.owner_id and currency = w.currency and kind = 'user'
+                        for no key update) a
                     """)
                 {
                     Parameters =
                     {
-                        new NpgsqlParameter<Guid[]> { TypedValue = [.. wanted.Select(w => w.Owner)] },
-                        new NpgsqlParameter<string[]> { TypedValue = [.. wanted.Select(w => w.Currency)] },
+                        new NpgsqlParameter<Guid[]> { TypedValue = Array.ConvertAll(wanted, w => w.Owner) },
+                        new NpgsqlParameter<string[]> { TypedValue = Array.ConvertAll(wanted, w => w.Currency) },
                     },
                 },
                 // Settlement rows are read without a lock: what is added to them does not depend on what they hold.
@@ -204,9 +209,9 @@ internal sealed class Book
     }
 
     private async Task ReadOwnersOfMissingAccountsAsync(
-        NpgsqlConnection connection, HashSet<(Guid Owner, string Currency)> wanted, CancellationToken cancellationToken)
+        NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, CancellationToken cancellationToken)
     {
-        if (_accountOf.Count == wanted.Count)
+        if (_accountOf.Count == wanted.Length)
             return;
 
         var owners = wanted.Where(w => !_accountOf.ContainsKey(w)).Select(w => w.Owner).Distinct().ToArray();

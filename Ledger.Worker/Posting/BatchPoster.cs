@@ -47,7 +47,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         {
             try
             {
-                _connection ??= await database.OpenConnectionAsync(cancellationToken);
+                _connection ??= await OpenAsync(cancellationToken);
                 var start = Stopwatch.GetTimestamp();
                 var decisions = await _engine.PostAsync(_connection, commands.ToArray(), cancellationToken);
                 PostingMetrics.CommitDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
@@ -98,6 +98,17 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException => true,
         _ => false,
     };
+
+    // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
+    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them.
+    private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
+    {
+        var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var settings = new NpgsqlCommand(
+            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off", connection);
+        await settings.ExecuteNonQueryAsync(cancellationToken);
+        return connection;
+    }
 
     private async Task CloseAsync()
     {
