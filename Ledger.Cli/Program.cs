@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using Ledger.Cli.Bench;
 using Ledger.Cli.Load;
 using Ledger.Cli.Migrate;
 using Ledger.Cli.Verify;
@@ -11,6 +12,7 @@ var root = new RootCommand("The operator's tool of Ledger.")
     MigrateCommand.Create(),
     VerifyCommand.Create(),
     LoadCommand.Create(),
+    BenchCommand.Create(),
 };
 try
 {
