@@ -1,0 +1,152 @@
+using System.Globalization;
+using Ledger.Core.Posting;
+using Ledger.Core.Transactions;
+using Ledger.Core.Verification;
+using Ledger.LocalHost;
+using Npgsql;
+
+namespace Ledger.Tests.Verification;
+
+/// <summary>Each rule of the verifier is broken on purpose, in a database of its own, and must be the one that is found.</summary>
+public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixture<VerifierTests.SoundBooks>
+{
+    private static readonly TimeSpan MaxPendingAge = TimeSpan.FromSeconds(60);
+
+    [Fact]
+    public async Task Sound_books_break_no_rule()
+    {
+        var report = await VerifyAfterAsync("select 1");
+
+        Assert.True(report.IsClean);
+        Assert.Equal(3, report.Transactions);
+        Assert.Equal(4, report.Entries);
+        Assert.Equal(Check.All, report.Results.Select(result => result.Check));
+    }
+
+    [Theory]
+    [InlineData("update ledger.entries set amount = amount + 1 where amount > 0 and balance_after is null",
+        "sum-per-currency", "sum-per-transaction", "posted-is-sum", "right-entries")]
+    [InlineData("""
+        update ledger.entries set amount = amount + 1 where id = (select min(id) from ledger.entries where balance_after is null);
+        update ledger.entries set amount = amount - 1 where id = (select max(id) from ledger.entries where balance_after is null);
+        update ledger.accounts a set posted = e.sum from (select account_id, sum(amount) from ledger.entries group by 1) e
+        where e.account_id = a.id and a.kind = 'settlement'
+        """, "sum-per-transaction", "right-entries")]
+    [InlineData("update ledger.accounts set posted = posted + 1 where kind = 'settlement' and currency = 'JPY' and shard = 3", "posted-is-sum")]
+    [InlineData("update ledger.accounts set posted = posted + 1 where kind = 'user'", "posted-is-sum", "last-balance")]
+    [InlineData("update ledger.entries set balance_after = balance_after + 1 where balance_after is not null", "last-balance", "running-balance")]
+    [InlineData("update ledger.entries set balance_after = amount where balance_after is null", "running-balance")]
+    [InlineData("update ledger.accounts set held = posted + 1 where kind = 'user'", "never-below-zero")]
+    [InlineData("update ledger.accounts set held = -1 where kind = 'settlement'", "never-below-zero")]
+    [InlineData("update ledger.transactions set amount = amount + 1 where status = 'posted'", "right-entries")]
+    [InlineData("update ledger.transactions set owner_id = gen_random_uuid() where kind = 'withdrawal' and status = 'posted'", "right-entries")]
+    [InlineData("update ledger.transactions set status = 'rejected', rejection = 'x' where status = 'posted'", "right-entries")]
+    [InlineData("delete from ledger.transactions where kind = 'withdrawal' and status = 'posted'", "known-transaction")]
+    [InlineData("update ledger.accounts set currency = 'EUR' where kind = 'user'", "known-transaction")]
+    [InlineData("update ledger.idempotency_keys set transaction_id = gen_random_uuid()", "known-key")]
+    [InlineData("update ledger.idempotency_keys set owner_id = gen_random_uuid()", "known-key")]
+    [InlineData("insert into ledger.pending_commands (id, owner_id, command, recorded_at) values (gen_random_uuid(), gen_random_uuid(), '{}', now() - interval '61 seconds')", "pending-age")]
+    [InlineData("insert into ledger.pending_commands (id, owner_id, command, failure) values (gen_random_uuid(), gen_random_uuid(), '{}', 'no batch could post it')", "pending-failed")]
+    public async Task A_broken_rule_is_found(string breach, params string[] broken)
+    {
+        var report = await VerifyAfterAsync(breach);
+
+        Assert.False(report.IsClean);
+        Assert.Equal(broken, report.Results.Where(result => result.Broken > 0).Select(result => result.Check.Name));
+        Assert.All(report.Results.Where(result => result.Broken > 0), result => Assert.NotEmpty(result.Rows));
+    }
+
+    [Fact]
+    public async Task All_breaches_are_counted_and_as_many_are_listed_as_asked_for()
+    {
+        var report = await VerifyAfterAsync("update ledger.accounts set held = -1 where kind = 'settlement' and currency = 'JPY'", maxRows: 2);
+
+        var broken = Assert.Single(report.Results, result => result.Broken > 0);
+        Assert.Equal(PostingEngine.SettlementShards, broken.Broken);
+        Assert.Equal(2, broken.Rows.Count);
+    }
+
+    [Fact]
+    public async Task A_command_that_waits_for_less_than_the_limit_is_no_breach() =>
+        Assert.True((await VerifyAfterAsync("""
+            insert into ledger.pending_commands (id, owner_id, command, recorded_at) values (gen_random_uuid(), gen_random_uuid(), '{}', now() - interval '30 seconds')
+            """)).IsClean);
+
+    private async Task<VerificationReport> VerifyAfterAsync(string breach, int maxRows = 10)
+    {
+        await using var database = await sound.CopyAsync();
+        // Replica: triggers do not fire and foreign keys are not checked. What the database itself forbids is allowed for once.
+        await using (var connection = await database.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var command = new NpgsqlCommand($"set session_replication_role = replica; {breach}; reset session_replication_role", connection))
+            await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        return await new Verifier(database).VerifyAsync(MaxPendingAge, maxRows, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>A deposit, a withdrawal and a rejected withdrawal, posted by the engine; and copies of that, to break.</summary>
+    public sealed class SoundBooks : IAsyncLifetime
+    {
+        private LocalSystem? _system;
+        private int _copies;
+
+        public async ValueTask InitializeAsync()
+        {
+            using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+            _system = await LocalSystem.StartAsync(LocalSystemOptions.ForTests with { Apis = 0, Workers = 0 }, deadline.Token);
+            await using var database = NpgsqlDataSource.Create(_system.PostgresConnectionString);
+            await using var connection = await database.OpenConnectionAsync(deadline.Token);
+            var owner = Guid.CreateVersion7();
+            await using (var prepare = new NpgsqlCommand("""
+                insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
+                    concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
+                values ($1, 'a@example.com', 'A@EXAMPLE.COM', 'a@example.com', 'A@EXAMPLE.COM', false, '', '', false, false, false, 0)
+                """, connection) { Parameters = { new() { Value = owner } } })
+                await prepare.ExecuteNonQueryAsync(deadline.Token);
+            // The copies must be breakable beyond what a constraint lets through.
+            await using (var loosen = new NpgsqlCommand("""
+                alter table ledger.accounts drop constraint accounts_never_below_zero, drop constraint accounts_held_not_negative
+                """, connection))
+                await loosen.ExecuteNonQueryAsync(deadline.Token);
+            await new PostingEngine().PostAsync(connection, [
+                Order(TransactionKind.Deposit, owner, 1_000, "deposit"),
+                Order(TransactionKind.Withdrawal, owner, 400, null),
+                Order(TransactionKind.Withdrawal, owner, 5_000, null),
+            ], deadline.Token);
+        }
+
+        public async Task<NpgsqlDataSource> CopyAsync()
+        {
+            var copy = string.Create(CultureInfo.InvariantCulture, $"copy{Interlocked.Increment(ref _copies)}");
+            var settings = new NpgsqlConnectionStringBuilder(_system!.PostgresConnectionString);
+            var original = settings.Database;
+            // A database with open sessions cannot be copied.
+            settings.Pooling = false;
+            settings.Database = "postgres";
+            await using (var connection = new NpgsqlConnection(settings.ConnectionString))
+            {
+                await connection.OpenAsync();
+                await using var create = new NpgsqlCommand($"create database {copy} template {original}", connection);
+                await create.ExecuteNonQueryAsync();
+            }
+            settings.Database = copy;
+            return NpgsqlDataSource.Create(settings);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            if (_system is not null)
+                await _system.DisposeAsync();
+        }
+
+        private static Command Order(TransactionKind kind, Guid owner, long amount, string? key) => new()
+        {
+            Id = Guid.CreateVersion7(),
+            Kind = kind,
+            OwnerId = owner,
+            Currency = "JPY",
+            Amount = amount,
+            IdempotencyKey = key,
+            RequestHash = key is null ? null : [1],
+            CreatedAt = DateTime.UtcNow,
+        };
+    }
+}
