@@ -8,8 +8,11 @@ namespace Ledger.ServiceDefaults;
 /// <summary>What every service has.</summary>
 public static class ServiceDefaultsSetup
 {
-    /// <summary>Seconds between the request to stop and the end: what is under way is finished or given back within them.</summary>
-    public const int ShutdownSeconds = 5;
+    /// <summary>
+    /// Seconds from the request to stop in which what is under way is finished or given back. Closing what is left takes one
+    /// more at most: hosts that kill after six see none of them killed.
+    /// </summary>
+    public const int ShutdownSeconds = 4;
 
     public static void AddServiceDefaults(this WebApplicationBuilder builder)
     {

@@ -51,7 +51,11 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
     public async ValueTask DisposeAsync()
     {
         if (_connection is { } connection)
-            await connection.DisposeAsync();
+        {
+            // A broker that does not answer keeps nobody from ending: the client's own patience with it is much longer.
+            await connection.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(1))
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
         _opening.Dispose();
     }
 

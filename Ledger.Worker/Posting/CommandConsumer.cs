@@ -17,6 +17,8 @@ internal sealed partial class CommandConsumer(
     BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
     ILogger<CommandConsumer> logger) : BackgroundService
 {
+    private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(3);
+
     private volatile bool _isOpen;
     private long _waiting;
     private long _lastProgress = clock.GetTimestamp();
@@ -81,12 +83,14 @@ internal sealed partial class CommandConsumer(
         await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
         _isOpen = true;
 
-        // Posting stops taking when the process is to stop; answering goes on until what was posted is answered.
+        // A process that is to stop takes no more, and finishes what it has taken, but not for ever: what it does not get done
+        // is not acknowledged, and another worker's.
         using var taking = CancellationTokenSource.CreateLinkedTokenSource(closed.Token, stoppingToken);
+        using var stopping = stoppingToken.Register(() => closed.CancelAfter(PatienceWhileStopping));
         var answering = AnswerAsync(consuming, publishing, replying, posted.Reader, closed);
         try
         {
-            await PostAsync(deliveries.Reader, posted.Writer, taking.Token);
+            await PostAsync(deliveries.Reader, posted.Writer, taking.Token, closed.Token);
         }
         finally
         {
@@ -95,10 +99,12 @@ internal sealed partial class CommandConsumer(
         }
     }
 
-    private async Task PostAsync(ChannelReader<Delivery> deliveries, ChannelWriter<PostedBatch> posted, CancellationToken cancellationToken)
+    private async Task PostAsync(
+        ChannelReader<Delivery> deliveries, ChannelWriter<PostedBatch> posted, CancellationToken taking, CancellationToken cancellationToken)
     {
-        while (await deliveries.WaitToReadAsync(cancellationToken))
+        while (await deliveries.WaitToReadAsync(taking))
         {
+            taking.ThrowIfCancellationRequested();
             var gathered = new List<Delivery>();
             var count = 0;
             while (count < options.Value.MaxBatch && deliveries.TryPeek(out var next))
