@@ -30,15 +30,16 @@ public sealed partial class CommandGateway(
     /// <summary>Whether replies can be received; if not, nothing is sent either.</summary>
     public bool IsOpen => _isOpen;
 
-    /// <summary>
-    /// Sends a command and returns its reply, or null if it cannot be known: the broker is away, refused it, was lost on the
-    /// way, or the wait ran out. After null the command may or may not reach the worker.
-    /// </summary>
+    /// <summary>Sends a command and waits for its reply.</summary>
+    /// <returns>
+    /// The reply, or null if there is none: because the wait ran out, or (<c>IsLost</c>) because the broker is away, refused the
+    /// command, or was lost while it was under way. After null the command may or may not reach the worker.
+    /// </returns>
     /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
-    public async Task<Reply?> SendAsync(Command command, TimeSpan wait, CancellationToken cancellationToken)
+    public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait, CancellationToken cancellationToken)
     {
         if (!_isOpen)
-            return null;
+            return (null, true);
 
         var answer = new TaskCompletionSource<Reply?>(TaskCreationOptions.RunContinuationsAsynchronously);
         _waiting[command.Id] = answer;
@@ -47,11 +48,12 @@ public sealed partial class CommandGateway(
             if (!_queue.Writer.TryWrite(Outgoing.Of(command)))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
-            return _isOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
+            var reply = _isOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
+            return (reply, reply is null);
         }
         catch (TimeoutException)
         {
-            return null;
+            return (null, false);
         }
         finally
         {

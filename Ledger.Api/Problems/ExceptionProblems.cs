@@ -16,14 +16,24 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
             BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
                 Problem.Of(httpContext, 400, "malformed_json", "The body is not the JSON object that it must be."),
             BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
-            GatewayFullException or NpgsqlException or TimeoutException => Unavailable(httpContext, exception),
             OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
+            _ when IsAway(exception) => Unavailable(httpContext, exception),
             _ => Unexpected(httpContext, exception),
         };
         if (problem is not null)
             await problem.ExecuteAsync(httpContext);
         return true;
     }
+
+    // Entity Framework wraps what the driver says; an error in a statement is ours and no outage.
+    private static bool IsAway(Exception? exception) => exception switch
+    {
+        null => false,
+        GatewayFullException or TimeoutException => true,
+        PostgresException statement => statement.IsTransient || statement.SqlState[..2] is "08" or "53" or "57",
+        NpgsqlException => true,
+        _ => IsAway(exception.InnerException),
+    };
 
     // A body that is not JSON, against one that is but does not fit: the reader's own error is the inner one of the former.
     private static Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult OfJson(HttpContext context, JsonException json)

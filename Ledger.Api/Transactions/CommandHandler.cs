@@ -39,15 +39,16 @@ public sealed class CommandHandler(
         HttpContext context, Command command, Currency currency)
     {
         var preference = Preference.Of(context.Request);
+        var isLost = false;
         if (!preference.RespondAsync)
         {
-            var reply = await gateway.SendAsync(command, preference.Wait ?? _wait, context.RequestAborted);
+            (var reply, isLost) = await gateway.SendAsync(command, preference.Wait ?? _wait, context.RequestAborted);
             if (reply is not null)
                 return await AnswerAsync(context, command, reply, currency);
         }
 
         // From here on the client's leaving changes nothing.
-        var conflict = await PendingCommands.RecordAsync(database, command, published: preference.RespondAsync, CancellationToken.None);
+        var conflict = await PendingCommands.RecordAsync(database, command, published: !isLost, CancellationToken.None);
         if (conflict is { } other)
         {
             return other.SameRequest

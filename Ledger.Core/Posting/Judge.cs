@@ -21,7 +21,8 @@ public static class Judge
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(amount, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(amount, Currency.MaxAmount);
-        Debug.Assert(from.Currency == to.Currency && from.Id != to.Id);
+        if (from.Currency != to.Currency || from.Id == to.Id)
+            throw new ArgumentException("Money moves between two accounts of one currency.");
 
         if (from.Frozen || to.Frozen)
             return new Rejection(RejectionCodes.AccountFrozen);
