@@ -104,7 +104,7 @@ run_pgbench() {
 
 run_ledger() {
     local line bench hz
-    exec 3< <(exec dotnet "$ledger" bench --url "$url" --connections "$connections" --accounts "$accounts" --duration "${seconds}s" "${keys[@]}" 2>&1)
+    exec 3< <(exec dotnet "$ledger" bench --url "$url" --connections "$connections" --accounts "$accounts" --duration "${seconds}s" --warmup 10s "${keys[@]}" 2>&1)
     bench=$!
     while read -r line <&3; do
         echo "$line" >>"$work/bench.log"
