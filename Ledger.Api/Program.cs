@@ -23,6 +23,7 @@ return await Service.RunAsync(() =>
 
     var app = builder.Build();
     app.UseServiceDefaults();
+    app.UseRequestSpans();
     app.UseExceptionHandler();
     app.UseStatusCodePages();
     app.UseAuthentication();
@@ -34,6 +35,7 @@ return await Service.RunAsync(() =>
     api.MapBalances();
     api.MapTransactions();
     app.MapOpenApi().AllowAnonymous();
+    app.MapScalar();
     app.MapServiceHealth();
     return app;
 });

@@ -26,18 +26,24 @@ public static class Problem
     /// <summary>Adds what every problem has, unless it is complete already.</summary>
     public static void Complete(HttpContext context, ProblemDetails problem, string? code = null)
     {
+        // The framework's own writer puts another form of it in each time.
+        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier;
         if (problem.Extensions.ContainsKey("code"))
             return;
         var status = problem.Status ?? context.Response.StatusCode;
         code ??= CodeOf(context, status);
-        problem.Type = $"urn:ledger:problem:{code}";
+        problem.Type = TypeOf(code);
         problem.Title = TitleOf(code);
         problem.Instance = context.Request.Path;
         problem.Extensions["code"] = code;
-        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier;
         if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
     }
+
+    public static string TypeOf(string code) => $"urn:ledger:problem:{code}";
+
+    // A code in words: what RFC 9457 asks of a title is that it does not change from occurrence to occurrence.
+    public static string TitleOf(string code) => string.Concat(code[..1].ToUpperInvariant(), code.AsSpan(1)).Replace('_', ' ');
 
     private static string CodeOf(HttpContext context, int status) => status switch
     {
@@ -54,7 +60,5 @@ public static class Problem
         503 => "unavailable",
         _ => status < 500 ? "bad_request" : "internal_error",
     };
-
-    // A code in words: what RFC 9457 asks of a title is that it does not change from occurrence to occurrence.
-    private static string TitleOf(string code) => string.Concat(code[..1].ToUpperInvariant(), code.AsSpan(1)).Replace('_', ' ');
 }
+

@@ -10,8 +10,8 @@ namespace Ledger.Api.Transactions;
 public sealed record MoneyRequest(
     [property: Description("ISO 4217 code.")] string? Currency,
     [property: Description("Decimal string in major units, such as \"12.34\".")] string? Amount,
-    [property: Description("Up to 255 characters.")] string? Reference,
-    [property: Description("Up to 50 strings of up to 500 characters, under keys of up to 40.")] Dictionary<string, string>? Metadata);
+    [property: Description("Up to 255 characters.")] string? Reference = null,
+    [property: Description("Up to 50 strings of up to 500 characters, under keys of up to 40.")] Dictionary<string, string>? Metadata = null);
 
 /// <summary>Money for another user.</summary>
 /// <param name="To">The recipient: a user id or an e-mail address.</param>
@@ -23,5 +23,5 @@ public sealed record TransferRequest(
     [property: Description("The recipient: a user id or an e-mail address.")] string? To,
     [property: Description("ISO 4217 code.")] string? Currency,
     [property: Description("Decimal string in major units, such as \"12.34\".")] string? Amount,
-    [property: Description("Up to 255 characters.")] string? Reference,
-    [property: Description("Up to 50 strings of up to 500 characters, under keys of up to 40.")] Dictionary<string, string>? Metadata);
+    [property: Description("Up to 255 characters.")] string? Reference = null,
+    [property: Description("Up to 50 strings of up to 500 characters, under keys of up to 40.")] Dictionary<string, string>? Metadata = null);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using OpenTelemetry.Trace;
 
 namespace Ledger.ServiceDefaults.Telemetry;
@@ -14,7 +15,8 @@ internal sealed class RateSampler(int tracesPerSecond, TimeProvider clock) : Sam
 
     public override SamplingResult ShouldSample(in SamplingParameters samplingParameters)
     {
-        if (tracesPerSecond == 0)
+        // A call that no request or command caused is housekeeping: a poll, a connection that is opened ahead.
+        if (tracesPerSecond == 0 || samplingParameters.Kind == ActivityKind.Client)
             return new SamplingResult(SamplingDecision.Drop);
 
         var now = clock.GetTimestamp();

@@ -1,0 +1,48 @@
+using System.Text.RegularExpressions;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Http;
+
+/// <summary>The API explorer, without a browser; scripts/check-scalar.sh opens it in one.</summary>
+public sealed partial class ScalarTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task The_explorer_is_there_for_anybody_and_may_ask_only_its_own_origin()
+    {
+        var page = (await (await system.ApiAsync()).GetAsync("/scalar/")).MustBe(200);
+
+        Assert.Equal("text/html", page.ContentType);
+        var policy = Assert.Single(page.Headers.GetValues("Content-Security-Policy"));
+        Assert.StartsWith("default-src 'none';", policy, StringComparison.Ordinal);
+        Assert.DoesNotContain("unsafe-eval", policy, StringComparison.Ordinal);
+        Assert.DoesNotMatch(AnyHost(), policy);
+        Assert.DoesNotMatch(OtherOrigin(), page.Text);
+    }
+
+    [Fact]
+    public async Task The_explorer_s_script_comes_from_the_application()
+    {
+        var api = await system.ApiAsync();
+        var page = (await api.GetAsync("/scalar/")).MustBe(200);
+        if (ScriptOf().Match(page.Text) is not { Success: true } script)
+        {
+            Assert.Skip("Built without npm: the page says so.");
+            return;
+        }
+
+        var answer = (await api.GetAsync(new Uri(new Uri("http://ledger/scalar/"), script.Groups[1].Value).AbsolutePath)).MustBe(200);
+
+        Assert.Equal("text/javascript", answer.ContentType);
+        Assert.Contains("api-reference", answer.Text, StringComparison.Ordinal);
+    }
+
+    // A scheme or a host, but for data URIs: https://cdn.example, *.example.com, https:
+    [GeneratedRegex(@"https?:|wss?:|blob:|\*|[a-z0-9]\.[a-z]", RegexOptions.IgnoreCase)]
+    private static partial Regex AnyHost();
+
+    [GeneratedRegex("""(src|href|url)\s*=\s*["']?(https?:)?//""", RegexOptions.IgnoreCase)]
+    private static partial Regex OtherOrigin();
+
+    [GeneratedRegex("""<script\s[^>]*src="([^"]+)""")]
+    private static partial Regex ScriptOf();
+}
