@@ -20,5 +20,16 @@ if ! output=$(dotnet build "$root/Ledger.LocalHost" --configuration Release --no
     exit 1
 fi
 
+case " $* " in
+    *" --dashboard "*)
+        # The Aspire CLI has the dashboard inside; this package is for Linux on x64. Any other one in PATH will do as well.
+        if ! command -v aspire >/dev/null; then
+            cli=$("$root/scripts/npm-package.sh" @microsoft/aspire-cli-linux-x64 13.5.4 \
+                sha512-8PWeRHM1+QwQB2wxDnfPsimi3EW01r04b4DjX0jIDE78SlfJabwVfYArW/48vDzYvPzKSRye6DIPVAsCFoXjBA== bin/aspire)
+            export PATH="$cli/bin:$PATH" ASPIRE_HOME="$root/.tools/aspire-home"
+        fi
+        ;;
+esac
+
 # exec: signals reach the host itself.
 exec dotnet "$root/Ledger.LocalHost/bin/Release/net10.0/Ledger.LocalHost.dll" "$@"

@@ -25,9 +25,12 @@ public sealed class LocalSystem : IAsyncDisposable
     private readonly int _rabbitMqPort;
     private readonly int _managementPort;
     private readonly int[] _apiPorts;
+    private readonly int _dashboardPort;
+    private readonly int _otlpPort;
     private LocalProcess? _portMapper;
     private LocalProcess? _rabbitMq;
     private LocalProcess? _postgres;
+    private LocalProcess? _dashboard;
     private bool _disposed;
 
     private LocalSystem(LocalSystemOptions options, DataDirectory data)
@@ -39,6 +42,11 @@ public sealed class LocalSystem : IAsyncDisposable
         _managementPort = Ports.Claim(options.ManagementPort, "RabbitMQ's management page", "--management-port");
         _apiPorts = [.. Enumerable.Range(0, options.Apis)
             .Select(index => Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, $"api-{index + 1}", "--port"))];
+        if (options.Dashboard)
+        {
+            _dashboardPort = Ports.Claim(options.DashboardPort, "the Aspire dashboard", "--dashboard-port");
+            _otlpPort = Ports.Free();
+        }
     }
 
     /// <summary>Where everything is kept.</summary>
@@ -55,6 +63,9 @@ public sealed class LocalSystem : IAsyncDisposable
 
     /// <summary>The login of <see cref="ManagementAddress"/>.</summary>
     public (string User, string Password) ManagementLogin => RabbitMqServer.Login(_data);
+
+    /// <summary>The Aspire dashboard, if it was asked for.</summary>
+    public LocalProcess? Dashboard => _dashboard;
 
     public LocalProcess Postgres => _postgres!;
 
@@ -120,9 +131,11 @@ public sealed class LocalSystem : IAsyncDisposable
             return;
         _disposed = true;
         await Task.WhenAll(_apis.Concat(_workers).Select(service => service.TerminateAsync(restart: false)));
-        await Task.WhenAll(StopRabbitMqAsync(), _postgres?.TerminateAsync(restart: false) ?? Task.CompletedTask);
+        await Task.WhenAll(StopRabbitMqAsync(), Stop(_postgres), Stop(_dashboard));
         await Leftovers.EndAsync(_data.Path, CancellationToken.None);
         _data.Dispose();
+
+        static Task Stop(LocalProcess? process) => process?.TerminateAsync(restart: false) ?? Task.CompletedTask;
 
         async Task StopRabbitMqAsync()
         {
@@ -140,6 +153,11 @@ public sealed class LocalSystem : IAsyncDisposable
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await BothOrFirstFailureAsync(StartPostgresAsync(failed.Token), StartRabbitMqAsync(failed.Token), failed);
 
+        if (_options.Dashboard)
+        {
+            _dashboard = AspireDashboard.Create(_data, _dashboardPort, _otlpPort, _options);
+            await StartHealthyAsync(_dashboard, cancellationToken);
+        }
         for (var index = 0; index < _options.Apis; index++)
             NewApi(_apiPorts[index], null);
         for (var index = 0; index < _options.Workers; index++)
@@ -196,16 +214,19 @@ public sealed class LocalSystem : IAsyncDisposable
 
     private LocalProcess NewService(List<LocalProcess> services, string kind, string project, Uri address, IReadOnlyDictionary<string, string>? extra)
     {
+        var name = string.Create(CultureInfo.InvariantCulture, $"{kind}-{services.Count + 1}");
         var environment = ServiceEnvironment();
+        if (_options.Dashboard)
+            AspireDashboard.AddExport(environment, _otlpPort, kind, name);
         environment["ASPNETCORE_URLS"] = address.GetLeftPart(UriPartial.Authority);
         var metrics = new Uri($"http://localhost:{Ports.Free()}/metrics");
         environment["Ledger__Metrics__Host"] = metrics.Host;
         environment["Ledger__Metrics__Port"] = metrics.Port.ToString(CultureInfo.InvariantCulture);
-        foreach (var (name, value) in extra ?? new Dictionary<string, string>())
-            environment[name] = value;
+        foreach (var (variable, value) in extra ?? new Dictionary<string, string>())
+            environment[variable] = value;
 
         var service = new LocalProcess(new ProcessDefinition(
-            string.Create(CultureInfo.InvariantCulture, $"{kind}-{services.Count + 1}"),
+            name,
             ServiceCommand(project, project + ".dll", [], environment))
         {
             Address = address,

@@ -27,6 +27,12 @@ public sealed record LocalSystemOptions
     /// <summary>The port of RabbitMQ's management page.</summary>
     public int ManagementPort { get; init; } = 15680;
 
+    /// <summary>Whether the Aspire dashboard is started too, and API and worker send it their traces, metrics and logs.</summary>
+    public bool Dashboard { get; init; }
+
+    /// <summary>The dashboard's port.</summary>
+    public int DashboardPort { get; init; } = 18888;
+
     /// <summary>What API and worker get as <c>ASPNETCORE_ENVIRONMENT</c>.</summary>
     public string EnvironmentName { get; init; } = "Development";
 

@@ -12,16 +12,18 @@ var rabbitMqPort = new Option<int>("--rabbitmq-port") { Description = "RabbitMQ'
 var managementPort = new Option<int>("--management-port") { Description = "Port of RabbitMQ's management page", DefaultValueFactory = _ => defaults.ManagementPort };
 var data = new Option<string?>("--data") { Description = "Data directory, kept between runs; .ledger/run in the repository if not given", HelpName = "directory" };
 var ephemeral = new Option<bool>("--ephemeral") { Description = "Fresh data in a temporary directory, deleted at the end" };
+var dashboard = new Option<bool>("--dashboard") { Description = "The Aspire dashboard too, with traces, metrics and logs of API and worker" };
+var dashboardPort = new Option<int>("--dashboard-port") { Description = "The dashboard's port", DefaultValueFactory = _ => defaults.DashboardPort };
 var environment = new Option<string>("--environment") { Description = "ASPNETCORE_ENVIRONMENT of API and worker", DefaultValueFactory = _ => defaults.EnvironmentName };
 
 foreach (var count in new[] { apis, workers })
     count.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 64) result.AddError($"{count.Name} takes 0 to 64."); });
-foreach (var number in new[] { port, postgresPort, rabbitMqPort, managementPort })
+foreach (var number in new[] { port, postgresPort, rabbitMqPort, managementPort, dashboardPort })
     number.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65000) result.AddError($"{number.Name} takes 0 to 65000."); });
 
 var command = new RootCommand("Runs Ledger on this machine as plain processes: PostgreSQL, RabbitMQ, API and worker, all on loopback. Ctrl+C stops everything. Environment variables Ledger__… reach API and worker.")
 {
-    apis, workers, port, postgresPort, rabbitMqPort, managementPort, data, ephemeral, environment,
+    apis, workers, port, postgresPort, rabbitMqPort, managementPort, data, ephemeral, dashboard, dashboardPort, environment,
 };
 command.SetAction((result, _) => RunAsync(new LocalSystemOptions
 {
@@ -33,6 +35,8 @@ command.SetAction((result, _) => RunAsync(new LocalSystemOptions
     ManagementPort = result.GetValue(managementPort),
     DataDirectory = result.GetValue(data),
     Ephemeral = result.GetValue(ephemeral),
+    Dashboard = result.GetValue(dashboard),
+    DashboardPort = result.GetValue(dashboardPort),
     EnvironmentName = result.GetValue(environment)!,
 }));
 // Stopping in order takes longer than the library's own handling of signals allows.

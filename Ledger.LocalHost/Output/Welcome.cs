@@ -11,7 +11,10 @@ internal static class Welcome
         {
             lines.Add($"API         {string.Join("  ", system.Apis.Select(api => Address(api.Address!)))}");
             lines.Add($"OpenAPI     {Address(system.Apis[0].Address!)}/openapi/v1.json");
+            lines.Add($"Scalar      {Address(system.Apis[0].Address!)}/scalar");
         }
+        if (system.Dashboard is { } dashboard)
+            lines.Add($"Dashboard   {Address(dashboard.Address!)}");
         lines.Add($"RabbitMQ    {Address(system.ManagementAddress)}  login {user} / {password}");
         lines.Add($"PostgreSQL  {system.PostgresConnectionString}");
         lines.Add($"Data        {system.DataDirectory}");
