@@ -1,0 +1,58 @@
+using Ledger.Core.Transactions;
+using Npgsql;
+
+namespace Ledger.Tests.Harness;
+
+/// <summary>
+/// A currency and users of a test's own, made in the database: what a test does to them touches nobody else's settlement
+/// account, and they cost no password.
+/// </summary>
+public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnlyList<Guid> Users)
+{
+    public static async Task<Market> OpenAsync(NpgsqlDataSource database, int users, bool enabled = true)
+    {
+        var currency = $"T{Convert.ToHexString(Guid.NewGuid().ToByteArray().AsSpan(0, 5))}";
+        var ids = Enumerable.Range(0, users).Select(_ => Guid.CreateVersion7()).ToArray();
+        await Books.ExecuteAsync(database, "insert into ledger.currencies (code, name, exponent, enabled) values ($1, 'Of a test', 2, $2)", currency, enabled);
+        await Books.ExecuteAsync(database, """
+            insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
+                concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
+            select id, id, id, id, id, false, '', '', false, false, false, 0 from unnest($1) id
+            """, ids);
+        return new Market(database, currency, ids);
+    }
+
+    public Command Deposit(Guid owner, long amount, string? key = null, byte body = 0) => Command(TransactionKind.Deposit, owner, null, amount, key, body);
+
+    public Command Withdrawal(Guid owner, long amount, string? key = null, byte body = 0) => Command(TransactionKind.Withdrawal, owner, null, amount, key, body);
+
+    /// <param name="recipient">Null: an e-mail address that nobody has.</param>
+    public Command Transfer(Guid owner, Guid? recipient, long amount, string? key = null, byte body = 0) =>
+        Command(TransactionKind.Transfer, owner, recipient, amount, key, body);
+
+    /// <param name="body">Stands for the request's hash: another one is another request.</param>
+    public Command Command(TransactionKind kind, Guid owner, Guid? recipient, long amount, string? key = null, byte body = 0) => new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = kind,
+        OwnerId = owner,
+        RecipientId = recipient,
+        Currency = Currency,
+        Amount = amount,
+        IdempotencyKey = key,
+        RequestHash = key is null ? null : [body],
+        CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
+    };
+
+    /// <summary>What a user has, in minor units; zero without an account.</summary>
+    public Task<long> BalanceAsync(Guid user) => Books.NumberAsync(
+        Database, "select coalesce(sum(posted), 0)::bigint from ledger.accounts where owner_id = $1 and currency = $2", user, Currency);
+
+    /// <summary>What all shards of the settlement account have together: the negative of what all users have.</summary>
+    public Task<long> SettlementAsync() => Books.NumberAsync(
+        Database, "select sum(posted)::bigint from ledger.accounts where kind = 'settlement' and currency = $1", Currency);
+
+    /// <summary>How many transactions of this currency there are with a status.</summary>
+    public Task<long> CountAsync(string status) => Books.NumberAsync(
+        Database, "select count(*) from ledger.transactions where currency = $1 and status = $2", Currency, status);
+}

@@ -1,0 +1,194 @@
+using Ledger.Core.Posting;
+using Ledger.Tests.Harness;
+using Npgsql;
+
+namespace Ledger.Tests.Posting;
+
+/// <summary>What the database itself refuses, whoever writes: the last line of defence behind the engine.</summary>
+public sealed class DatabaseInvariantTests(LedgerSystem system)
+{
+    private const string NewEntry = "insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after) values ";
+
+    [Theory]
+    [InlineData("update ledger.accounts set posted = -1 where id = $1", "accounts_never_below_zero")]
+    [InlineData("update ledger.accounts set held = posted + 1 where id = $1", "accounts_never_below_zero")]
+    [InlineData("update ledger.accounts set held = -1 where id = $1", "accounts_held_not_negative")]
+    [InlineData("update ledger.accounts set allow_negative = true where id = $1", "accounts_kind_shape")]
+    [InlineData("update ledger.accounts set shard = 1 where id = $1", "accounts_kind_shape")]
+    [InlineData("update ledger.accounts set owner_id = null where id = $1", "accounts_kind_shape")]
+    [InlineData("update ledger.accounts set kind = 'settlement' where id = $1", "accounts_kind_shape")]
+    [InlineData("update ledger.accounts set kind = 'other' where id = $1", null)]
+    [InlineData("update ledger.accounts set status = 'shut' where id = $1", null)]
+    public async Task A_users_account_keeps_its_shape_and_never_goes_below_zero(string sql, string? constraint)
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, constraint, sql, account);
+    }
+
+    [Fact]
+    public async Task Nobody_has_two_accounts_in_one_currency()
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, "accounts_of_owner",
+            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', $1, $2)", market.Users[0], market.Currency);
+    }
+
+    [Fact]
+    public async Task There_is_no_account_without_its_owner_or_currency()
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, "accounts_owner_id_fkey",
+            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', gen_random_uuid(), $1)", market.Currency);
+        await RefusedAsync(market, "accounts_currency_fkey",
+            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', $1, 'NOSUCH')", market.Users[0]);
+    }
+
+    [Fact]
+    public async Task Entries_of_a_transaction_sum_to_zero()
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, "entries_sum_to_zero", NewEntry + "($1, now(), gen_random_uuid(), $2, 5, 1000)", account, market.Currency);
+    }
+
+    [Fact]
+    public async Task Entries_sum_to_zero_in_each_currency_not_across_them()
+    {
+        var (market, account) = await AccountAsync();
+        var (other, foreign) = await AccountAsync();
+        await RefusedAsync(market, "entries_sum_to_zero",
+            "with t as (select gen_random_uuid() id) " + NewEntry.Replace("values", "", StringComparison.Ordinal)
+            + "select $1, now(), id, $2, 5, 1000 from t union all select $3, now(), id, $4, -5, 1000 from t",
+            account, market.Currency, foreign, other.Currency);
+    }
+
+    [Fact]
+    public async Task The_last_entry_of_an_account_says_what_the_account_says()
+    {
+        var (market, account) = await AccountAsync();
+        // The account has 1000; the entry claims 1005 without having changed it.
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005"), account, market.Currency);
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, null::bigint"), account, market.Currency);
+    }
+
+    [Fact]
+    public async Task An_entry_stands_on_an_account_of_its_currency()
+    {
+        var (market, account) = await AccountAsync();
+        var (other, _) = await AccountAsync();
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1000"), account, other.Currency);
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("gen_random_uuid(), $1, 5, 5"), market.Currency);
+    }
+
+    [Fact]
+    public async Task An_entry_of_another_currency_does_not_hide_behind_a_right_one()
+    {
+        var (market, account) = await AccountAsync();
+        var (other, _) = await AccountAsync();
+        await RefusedAsync(market, "entries_agree_with_account", $"""
+            with t as (select gen_random_uuid() id),
+                s as (select id, currency from ledger.accounts where kind = 'settlement' and shard = 0 and currency in ($2, $3))
+            {NewEntry.Replace("values", "", StringComparison.Ordinal)}
+            select * from (
+                select $1, now(), t.id, $3, 5, 5::bigint from t union all
+                select s.id, now(), t.id, $3, -5, null from t, s where s.currency = $3 union all
+                select $1, now(), t.id, $2, 5, 1000 from t union all
+                select s.id, now(), t.id, $2, -5, null from t, s where s.currency = $2) e
+            """, account, market.Currency, other.Currency);
+    }
+
+    [Theory]
+    [InlineData("update ledger.entries set amount = amount + 1 where account_id = $1")]
+    [InlineData("delete from ledger.entries where account_id = $1")]
+    [InlineData("update ledger.transactions set amount = amount + 1 where id = $1")]
+    [InlineData("delete from ledger.transactions where id = $1")]
+    [InlineData("delete from ledger.accounts where id = $1")]
+    public async Task History_is_neither_changed_nor_deleted(string sql)
+    {
+        var (market, account) = await AccountAsync();
+        Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, account)).SqlState);
+    }
+
+    [Theory]
+    [InlineData("ledger.entries")]
+    [InlineData("ledger.transactions")]
+    [InlineData("ledger.accounts")]
+    public async Task History_is_not_truncated(string table)
+    {
+        var (market, _) = await AccountAsync();
+        Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, $"truncate {table} cascade")).SqlState);
+    }
+
+    [Theory]
+    [InlineData("deposit", "posted", 0, null)]
+    [InlineData("deposit", "posted", -5, null)]
+    [InlineData("deposit", "posted", 5, "account_frozen")]
+    [InlineData("deposit", "rejected", 5, null)]
+    [InlineData("deposit", "pending", 5, null)]
+    [InlineData("gift", "posted", 5, null)]
+    public async Task A_transaction_has_a_kind_an_amount_and_a_reason_if_and_only_if_rejected(string kind, string status, long amount, string? rejection)
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, null, """
+            insert into ledger.transactions (id, kind, status, owner_id, currency, amount, created_at, decided_at, rejection)
+            values (gen_random_uuid(), $1, $2, $3, $4, $5, now(), now(), $6)
+            """, kind, status, market.Users[0], market.Currency, amount, rejection is null ? DBNull.Value : rejection);
+    }
+
+    [Theory]
+    [InlineData("usd", 2)]
+    [InlineData("US", 2)]
+    [InlineData("1USD", 2)]
+    [InlineData("TOOLONGFORACODE", 2)]
+    [InlineData("TST1", -1)]
+    [InlineData("TST1", 13)]
+    public async Task A_currency_has_a_code_and_an_exponent_that_can_be_used(string code, int exponent)
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, null, "insert into ledger.currencies values ($1, 'No', $2, true)", code, (short)exponent);
+    }
+
+    [Fact]
+    public async Task A_new_currency_has_all_its_settlement_accounts()
+    {
+        var (market, _) = await AccountAsync();
+        Assert.Equal(PostingEngine.SettlementShards, await Books.NumberAsync(
+            market.Database, "select count(*) from ledger.accounts where kind = 'settlement' and currency = $1 and allow_negative", market.Currency));
+    }
+
+    // The first entry is the given one, the other stands on a settlement account and balances it.
+    private static string BothSides(string entry)
+    {
+        var currency = entry.Split(',')[1].Trim();
+        return $"""
+            with t as (select gen_random_uuid() id)
+            {NewEntry.Replace("values", "", StringComparison.Ordinal)}
+            select account, now(), t.id, currency, amount, balance from t, (
+                select * from (select {entry}) e(account, currency, amount, balance) union all
+                select id, currency, -5, null from ledger.accounts where kind = 'settlement' and shard = 0 and currency = {currency}) e
+            """;
+    }
+
+    // A user with 1000 minor units.
+    private async Task<(Market Market, Guid Account)> AccountAsync()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        await using var connection = await market.Database.OpenConnectionAsync();
+        var decision = Assert.Single(await new PostingEngine().PostAsync(connection, [market.Deposit(market.Users[0], 1000)], CancellationToken.None));
+        return (market, decision.Outcome!.Entries.Single(entry => entry.OwnerId is not null).AccountId);
+    }
+
+    // Whatever gets through all the same is rolled back: it must not spoil the books for the other tests.
+    private static async Task<PostgresException> RefusedAsync(Market market, string? constraint, string sql, params object[] parameters)
+    {
+        await using var connection = await market.Database.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await using var command = new NpgsqlCommand(sql, connection, transaction);
+        foreach (var value in parameters)
+            command.Parameters.Add(new() { Value = value });
+        var refusal = await Assert.ThrowsAsync<PostgresException>(() => command.ExecuteNonQueryAsync());
+        Assert.True(refusal.SqlState.StartsWith("23", StringComparison.Ordinal), $"Refused for another reason: {refusal.Message}");
+        if (constraint is not null)
+            Assert.Equal(constraint, refusal.ConstraintName);
+        return refusal;
+    }
+}
