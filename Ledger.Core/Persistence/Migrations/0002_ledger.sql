@@ -114,7 +114,7 @@ begin
     end if;
 
     select e.account_id, e.currency into broken
-    from (select distinct on (account_id) account_id, currency, balance_after from written order by account_id, id desc) e
+    from (select distinct on (account_id, currency) account_id, currency, balance_after from written order by account_id, currency, id desc) e
     left join ledger.accounts a on a.id = e.account_id
     where a.id is null or a.currency <> e.currency or (a.kind = 'user' and a.posted is distinct from e.balance_after)
     limit 1;
