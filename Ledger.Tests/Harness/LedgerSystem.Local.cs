@@ -29,7 +29,7 @@ public sealed partial class LedgerSystem
     /// <summary>The last lines of each process.</summary>
     internal static IEnumerable<string> LogsOf(LocalSystem system)
     {
-        const int Lines = 25;
+        const int Lines = 60;
         return system.Apis.Concat(system.Workers).Append(system.RabbitMq).Append(system.Postgres)
             .SelectMany(process => process.Tail(Lines).Select(line => $"{process.Name,-9} | {line}"));
     }

@@ -1,0 +1,152 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Transactions;
+
+/// <summary>Deposits, withdrawals and transfers, posted and rejected.</summary>
+public sealed class CommandTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task A_deposit_is_posted_with_its_entry_and_raises_the_balance()
+    {
+        var user = await system.NewUserAsync();
+
+        var deposit = (await user.DepositAsync("12.34", reference: "salary", metadata: new { source = "bank" })).MustBe(201);
+
+        Assert.Equal($"/api/v1/transactions/{deposit.TransactionId}", deposit.Location);
+        Assert.Equal(7, deposit.TransactionId.Version);
+        Assert.Equal(
+            ("deposit", "posted", "USD", "12.34", "salary"),
+            (deposit["kind"], deposit["status"], deposit["currency"], deposit["amount"], deposit["reference"]));
+        Assert.Equal("""{"source":"bank"}""", deposit["metadata"]);
+        Assert.Equal(("USD", "12.34", "12.34"), EntryOf(deposit));
+        Assert.Equal(12.34m, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task A_withdrawal_is_posted_with_its_entry_and_lowers_the_balance()
+    {
+        var user = await system.NewUserAsync("10.00");
+
+        var withdrawal = (await user.WithdrawAsync("10.00")).MustBe(201);
+
+        Assert.Equal(("withdrawal", "posted"), (withdrawal["kind"], withdrawal["status"]));
+        Assert.Equal(("USD", "-10.00", "0.00"), EntryOf(withdrawal));
+        Assert.Equal(0, await user.BalanceAsync());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_transfer_moves_money_to_a_user_by_id_or_by_address(bool byAddress)
+    {
+        var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
+
+        var transfer = (await alice.TransferAsync(byAddress ? bob.Email.ToUpperInvariant() : bob.Id.ToString(), "2.50")).MustBe(201);
+
+        Assert.Equal(("transfer", "posted"), (transfer["kind"], transfer["status"]));
+        Assert.Equal(("USD", "-2.50", "7.50"), EntryOf(transfer));
+        Assert.Equal((7.50m, 2.50m), (await alice.BalanceAsync(), await bob.BalanceAsync()));
+    }
+
+    [Theory]
+    [InlineData("deposits")]
+    [InlineData("withdrawals")]
+    [InlineData("transfers")]
+    public async Task What_was_answered_is_what_is_read_again(string path)
+    {
+        var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
+
+        var answer = (await alice.PostAsync(path, path == "transfers"
+            ? new { to = bob.Email, currency = "USD", amount = "1.00", reference = "Zürich ☃ 😀", metadata = new { z = "1", a = "\"quoted\"" } }
+            : new { currency = "USD", amount = "1.00", reference = "Zürich ☃ 😀", metadata = new { z = "1", a = "\"quoted\"" } })).MustBe(201);
+
+        Assert.Equal(answer.Text, (await alice.TransactionAsync(answer.TransactionId)).MustBe(200).Text);
+        var apis = await system.ApisAsync();
+        Assert.Equal(answer.Text, (await apis[1].GetAsync(answer.Location!, alice.Token)).MustBe(200).Text);
+    }
+
+    [Fact]
+    public async Task A_withdrawal_above_the_available_balance_is_rejected_and_changes_nothing()
+    {
+        var user = await system.NewUserAsync("10.00");
+
+        var rejection = (await user.WithdrawAsync("10.01")).MustBe(422, "insufficient_funds");
+
+        Assert.Equal(("USD", "10.00", "10.01"), (rejection["currency"], rejection["available"], rejection["required"]));
+        Assert.Equal(10, await user.BalanceAsync());
+        var stored = (await user.TransactionAsync(rejection.TransactionId)).MustBe(200);
+        Assert.Equal(("rejected", ""), (stored["status"], stored["postedAt"]));
+        Assert.Equal(("insufficient_funds", "10.00"), (stored.Json.GetProperty("rejection").GetProperty("code").GetString(), stored.Json.GetProperty("rejection").GetProperty("available").GetString()));
+        Assert.Empty(stored.Json.GetProperty("entries").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task Whoever_never_had_money_has_too_little()
+    {
+        var user = await system.NewUserAsync();
+        Assert.Equal("0.00", (await user.WithdrawAsync("0.01")).MustBe(422, "insufficient_funds")["available"]);
+        // Money in another currency is not money in this one.
+        (await user.DepositAsync("100.00", "EUR")).MustBe(201);
+        (await user.WithdrawAsync("0.01")).MustBe(422, "insufficient_funds");
+    }
+
+    [Fact]
+    public async Task A_transfer_above_the_available_balance_is_rejected()
+    {
+        var (alice, bob) = (await system.NewUserAsync("1.00"), await system.NewUserAsync());
+        (await alice.TransferAsync(bob, "1.01")).MustBe(422, "insufficient_funds");
+        Assert.Equal((1m, 0m), (await alice.BalanceAsync(), await bob.BalanceAsync()));
+    }
+
+    [Theory]
+    [InlineData("nobody-of-that-name@example.com")]
+    [InlineData("01900000-0000-7000-8000-000000000001")]
+    public async Task A_transfer_to_nobody_is_rejected(string to)
+    {
+        var user = await system.NewUserAsync("1.00");
+        var rejection = (await user.TransferAsync(to, "1.00")).MustBe(422, "recipient_unknown");
+        Assert.Equal("rejected", (await user.TransactionAsync(rejection.TransactionId)).MustBe(200)["status"]);
+        Assert.Equal(1, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task No_money_moves_in_a_currency_that_is_disabled()
+    {
+        var user = await system.NewUserAsync();
+        var rejection = (await user.DepositAsync("1.00", "CHF")).MustBe(422, "currency_disabled");
+        Assert.Equal("rejected", (await user.TransactionAsync(rejection.TransactionId)).MustBe(200)["status"]);
+    }
+
+    [Fact]
+    public async Task Nothing_moves_on_a_frozen_account()
+    {
+        var (alice, bob) = (await system.NewUserAsync("5.00"), await system.NewUserAsync("5.00"));
+        await Books.ExecuteAsync(await system.DatabaseAsync(), "update ledger.accounts set status = 'frozen' where owner_id = $1", alice.Id);
+
+        (await alice.DepositAsync("1.00")).MustBe(422, "account_frozen");
+        (await alice.WithdrawAsync("1.00")).MustBe(422, "account_frozen");
+        (await alice.TransferAsync(bob, "1.00")).MustBe(422, "account_frozen");
+        (await bob.TransferAsync(alice, "1.00")).MustBe(422, "account_frozen");
+        Assert.Equal((5m, 5m), (await alice.BalanceAsync(), await bob.BalanceAsync()));
+    }
+
+    [Fact]
+    public async Task A_balance_does_not_overflow()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
+        var user = await system.NewUserAsync();
+        await Eventually.TrueAsync(async () => (await user.DepositAsync("9999999999999999.99", market.Currency)).Status == 201);
+        for (var i = 0; i < 3; i++)
+            (await user.DepositAsync("9999999999999999.99", market.Currency)).MustBe(201);
+
+        (await user.DepositAsync("9999999999999999.99", market.Currency)).MustBe(422, "balance_overflow");
+
+        Assert.Equal(39999999999999999.96m, await user.BalanceAsync(market.Currency));
+    }
+
+    private static (string?, string?, string?) EntryOf(Answer transaction)
+    {
+        var entry = Assert.Single(transaction.Json.GetProperty("entries").EnumerateArray());
+        return (entry.GetProperty("currency").GetString(), entry.GetProperty("amount").GetString(), entry.GetProperty("balanceAfter").GetString());
+    }
+}

@@ -1,0 +1,135 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Transactions;
+
+public sealed class IdempotencyTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task The_same_request_again_gets_the_same_answer_and_moves_nothing()
+    {
+        var user = await system.NewUserAsync();
+        var other = user.At((await system.ApisAsync())[1]);
+
+        var first = (await user.PostAsync("deposits", """{"currency":"USD","amount":"5.00","reference":"r","metadata":{"a":"1","b":"2"}}""", key: "k")).MustBe(201);
+        // The same fields in another order, with other blanks, at another process.
+        var again = (await other.PostAsync("deposits", """{ "metadata": {"b":"2", "a":"1"}, "reference":"r", "amount":"5.00", "currency":"USD" }""", key: "k")).MustBe(201);
+
+        Assert.False(first.IsReplay);
+        Assert.True(again.IsReplay);
+        Assert.Equal((first.Text, first.Location), (again.Text, again.Location));
+        Assert.Equal(5, await user.BalanceAsync());
+    }
+
+    [Theory]
+    [InlineData("deposits", """{"currency":"USD","amount":"5.01","reference":"r"}""")]
+    [InlineData("deposits", """{"currency":"EUR","amount":"5.00","reference":"r"}""")]
+    [InlineData("deposits", """{"currency":"USD","amount":"5.00","reference":"s"}""")]
+    [InlineData("deposits", """{"currency":"USD","amount":"5.00"}""")]
+    [InlineData("deposits", """{"currency":"USD","amount":"5.00","reference":"r","metadata":{"a":"1"}}""")]
+    [InlineData("withdrawals", """{"currency":"USD","amount":"5.00","reference":"r"}""")]
+    public async Task The_same_key_with_another_request_is_refused(string path, string body)
+    {
+        var user = await system.NewUserAsync();
+        (await user.PostAsync("deposits", """{"currency":"USD","amount":"5.00","reference":"r"}""", key: "k")).MustBe(201);
+
+        (await user.PostAsync(path, body, key: "k")).MustBe(422, "idempotency_key_reused");
+        (await user.PostAsync(path, body, key: "k", prefer: "respond-async")).MustBe(422, "idempotency_key_reused");
+
+        Assert.Equal(5, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task Keys_belong_to_the_caller()
+    {
+        var (alice, bob) = (await system.NewUserAsync(), await system.NewUserAsync());
+
+        var hers = (await alice.DepositAsync("5.00", key: "same")).MustBe(201);
+        var his = (await bob.DepositAsync("7.00", key: "same")).MustBe(201);
+
+        Assert.False(his.IsReplay);
+        Assert.NotEqual(hers.TransactionId, his.TransactionId);
+        Assert.Equal((5m, 7m), (await alice.BalanceAsync(), await bob.BalanceAsync()));
+    }
+
+    [Fact]
+    public async Task A_rejection_is_replayed_although_there_is_money_by_now()
+    {
+        var user = await system.NewUserAsync("1.00");
+        var first = (await user.WithdrawAsync("5.00", key: "k")).MustBe(422, "insufficient_funds");
+        (await user.DepositAsync("100.00")).MustBe(201);
+
+        var again = (await user.WithdrawAsync("5.00", key: "k")).MustBe(422, "insufficient_funds");
+
+        Assert.True(again.IsReplay);
+        Assert.Equal((first.TransactionId, "1.00", "5.00"), (again.TransactionId, again["available"], again["required"]));
+        Assert.Equal(101, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task A_transfer_that_nobody_could_receive_stays_rejected_for_its_key_when_somebody_registers()
+    {
+        var user = await system.NewUserAsync("5.00");
+        var email = $"{Guid.NewGuid():N}@example.com";
+        (await user.TransferAsync(email, "1.00", key: "k")).MustBe(422, "recipient_unknown");
+        (await user.Api.PostAsync("identity/register", new { email, password = LedgerApi.Password })).MustBe(201);
+
+        Assert.True((await user.TransferAsync(email, "1.00", key: "k")).MustBe(422, "recipient_unknown").IsReplay);
+        (await user.TransferAsync(email, "1.00", key: "another")).MustBe(201);
+    }
+
+    [Fact]
+    public async Task Without_a_key_each_request_is_its_own()
+    {
+        var user = await system.NewUserAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        (await user.DepositAsync("1.00")).MustBe(201);
+        Assert.Equal(2, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task A_request_that_was_refused_leaves_its_key_free()
+    {
+        var user = await system.NewUserAsync();
+        (await user.DepositAsync("1.001", key: "k")).MustBe(400, "amount_precision");
+        Assert.False((await user.DepositAsync("1.00", key: "k")).MustBe(201).IsReplay);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(255)]
+    public async Task A_key_has_up_to_255_characters(int length)
+    {
+        var user = await system.NewUserAsync();
+        var key = new string('k', length);
+        (await user.DepositAsync("1.00", key: key)).MustBe(201);
+        Assert.True((await user.DepositAsync("1.00", key: key)).MustBe(201).IsReplay);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("a\tb")]
+    [InlineData(256)]
+    public async Task A_key_that_cannot_be_one_is_refused(object key)
+    {
+        var user = await system.NewUserAsync();
+        var answer = (await user.DepositAsync("1.00", key: key as string ?? new string('k', (int)key))).MustBe(400, "validation_failed");
+        Assert.True(answer.Json.GetProperty("errors").TryGetProperty("Idempotency-Key", out _), answer.Text);
+        Assert.Equal(0, await Books.RowsOfAsync(await system.DatabaseAsync(), user.Id));
+    }
+
+    [Fact]
+    public async Task A_request_that_nobody_waited_for_is_replayed_too()
+    {
+        var user = await system.NewUserAsync();
+
+        var first = await user.DepositAsync("5.00", key: "k", prefer: "respond-async");
+        var again = await user.DepositAsync("5.00", key: "k", prefer: "respond-async");
+        await user.DecidedAsync(first.TransactionId);
+        var later = (await user.DepositAsync("5.00", key: "k")).MustBe(201);
+
+        Assert.All((Answer[])[first, again], answer => Assert.True(answer.Status is 201 or 202, answer.Text));
+        Assert.Equal((first.TransactionId, first.TransactionId), (again.TransactionId, later.TransactionId));
+        Assert.True(again.IsReplay && later.IsReplay);
+        Assert.Equal(5, await user.BalanceAsync());
+    }
+}

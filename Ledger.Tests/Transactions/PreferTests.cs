@@ -1,0 +1,50 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Transactions;
+
+/// <summary>RFC 7240: not to wait, or how long.</summary>
+public sealed class PreferTests(LedgerSystem system)
+{
+    [Theory]
+    [InlineData("respond-async")]
+    [InlineData("Respond-Async, wait=5")]
+    [InlineData("wait=0")]
+    public async Task Who_does_not_wait_gets_a_transaction_that_can_be_read_at_once_and_is_decided(string prefer)
+    {
+        var user = await system.NewUserAsync();
+
+        // A worker may be faster than the answer: then it says so.
+        var answer = await user.DepositAsync("5.00", prefer: prefer);
+        Assert.True(answer.Status is 201 or 202, answer.Text);
+        Assert.Equal($"/api/v1/transactions/{answer.TransactionId}", answer.Location);
+        if (answer.Status == 202)
+            Assert.Equal(("pending", "", 0), (answer["status"], answer["postedAt"], answer.Json.GetProperty("entries").GetArrayLength()));
+
+        Assert.Equal(answer.TransactionId, (await user.Api.GetAsync(answer.Location!, user.Token)).MustBe(200).TransactionId);
+        Assert.Contains(answer.TransactionId.ToString(), (await user.GetAsync("transactions")).MustBe(200).Text, StringComparison.Ordinal);
+        var decided = await user.DecidedAsync(answer.TransactionId);
+        Assert.Equal(("posted", answer["createdAt"]), (decided["status"], decided["createdAt"]));
+        Assert.Equal(5, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task A_rejection_that_nobody_waited_for_is_found_in_the_transaction()
+    {
+        var user = await system.NewUserAsync();
+        var answer = await user.WithdrawAsync("5.00", prefer: "respond-async");
+
+        Assert.True(answer.Status is 202 or 422, answer.Text);
+        var decided = await user.DecidedAsync(answer.TransactionId);
+
+        Assert.Equal(("rejected", "insufficient_funds"), (decided["status"], decided.Json.GetProperty("rejection").GetProperty("code").GetString()));
+    }
+
+    [Theory]
+    [InlineData("wait=60")]
+    [InlineData("wait=3600")]
+    [InlineData("wait=99999999999999999999")]
+    [InlineData("wait=soon")]
+    [InlineData("return=minimal")]
+    public async Task What_is_not_known_is_ignored(string prefer) =>
+        (await (await system.NewUserAsync()).DepositAsync("5.00", prefer: prefer)).MustBe(201);
+}

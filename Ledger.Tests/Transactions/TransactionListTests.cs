@@ -1,0 +1,102 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Transactions;
+
+public sealed class TransactionListTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task Transactions_are_listed_newest_first_in_pages_that_together_are_the_whole()
+    {
+        var user = await system.NewUserAsync();
+        var sent = new List<Guid>();
+        for (var i = 1; i <= 7; i++)
+            sent.Insert(0, (await user.DepositAsync($"{i}.00")).MustBe(201).TransactionId);
+
+        foreach (var limit in (int[])[1, 2, 3, 7, 1000])
+        {
+            var listed = new List<Guid>();
+            string? cursor = null;
+            var pages = 0;
+            do
+            {
+                var page = (await user.GetAsync($"transactions?limit={limit}" + (cursor is null ? "" : $"&cursor={cursor}"))).MustBe(200);
+                var ids = page.Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()).ToList();
+                Assert.InRange(ids.Count, 1, limit);
+                listed.AddRange(ids);
+                cursor = page.Json.GetProperty("nextCursor").GetString();
+                Assert.True(++pages <= 7, "There is no end to the pages.");
+            }
+            while (cursor is not null);
+            Assert.Equal(sent, listed);
+            Assert.Equal((7 + limit - 1) / limit, pages);
+        }
+    }
+
+    [Fact]
+    public async Task A_listed_transaction_is_the_one_that_is_read()
+    {
+        var user = await system.NewUserAsync();
+        var deposit = (await user.DepositAsync("1.00", reference: "r", metadata: new { a = "b" })).MustBe(201);
+
+        var listed = Assert.Single((await user.GetAsync("transactions")).MustBe(200).Json.GetProperty("items").EnumerateArray());
+
+        Assert.Equal(deposit.Text, listed.GetRawText());
+    }
+
+    [Fact]
+    public async Task Filters_narrow_the_list()
+    {
+        var (user, other) = (await system.NewUserAsync(), await system.NewUserAsync("9.00"));
+        var dollars = (await user.DepositAsync("10.00")).MustBe(201);
+        var euros = (await user.DepositAsync("10.00", "EUR")).MustBe(201);
+        var withdrawal = (await user.WithdrawAsync("1.00")).MustBe(201);
+        var rejected = (await user.WithdrawAsync("100.00")).MustBe(422, "insufficient_funds");
+        var received = (await other.TransferAsync(user, "2.00")).MustBe(201);
+        var (d, e, w, r, t) = (dollars.TransactionId, euros.TransactionId, withdrawal.TransactionId, rejected.TransactionId, received.TransactionId);
+
+        Assert.Equal([t, r, w, e, d], await ListAsync(""));
+        Assert.Equal([t, r, w, d], await ListAsync("currency=USD"));
+        Assert.Equal([e], await ListAsync("currency=EUR"));
+        Assert.Equal([], await ListAsync("currency=XXX"));
+        Assert.Equal([r, w], await ListAsync("kind=withdrawal"));
+        Assert.Equal([t], await ListAsync("kind=transfer"));
+        Assert.Equal([r], await ListAsync("status=rejected"));
+        Assert.Equal([t, w, e, d], await ListAsync("status=posted"));
+        Assert.Equal([], await ListAsync("status=pending"));
+        Assert.Equal([w], await ListAsync("status=posted&kind=withdrawal&currency=USD"));
+        Assert.Equal([t, r, w], await ListAsync($"from={withdrawal["createdAt"]}"));
+        Assert.Equal([e, d], await ListAsync($"to={withdrawal["createdAt"]}"));
+        Assert.Equal([e], await ListAsync($"from={euros["createdAt"]}&to={withdrawal["createdAt"]}"));
+        Assert.Equal([e, d], await ListAsync($"cursor={w}"));
+
+        async Task<IEnumerable<Guid>> ListAsync(string query) =>
+            (await user.GetAsync($"transactions?{query}")).MustBe(200).Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()).ToArray();
+    }
+
+    [Theory]
+    [InlineData("limit=0", "limit")]
+    [InlineData("limit=1001", "limit")]
+    [InlineData("limit=-1", "limit")]
+    [InlineData("limit=ten", "limit")]
+    [InlineData("limit=", "limit")]
+    [InlineData("limit=99999999999999", "limit")]
+    [InlineData("cursor=x", "cursor")]
+    [InlineData("cursor=", "cursor")]
+    [InlineData("kind=gift", "kind")]
+    [InlineData("kind=Deposit", "kind")]
+    [InlineData("status=done", "status")]
+    [InlineData("from=yesterday", "from")]
+    [InlineData("to=2026-01-31", "to")]
+    [InlineData("currency=%00", "currency")]
+    public async Task A_parameter_that_cannot_be_used_is_named(string query, string field)
+    {
+        var answer = (await (await system.NewUserAsync()).GetAsync($"transactions?{query}")).MustBe(400, "validation_failed");
+        Assert.Equal(field, Assert.Single(answer.Json.GetProperty("errors").EnumerateObject()).Name);
+    }
+
+    [Theory]
+    [InlineData("01900000-0000-7000-8000-000000000001")]
+    [InlineData("not-an-id")]
+    public async Task A_transaction_that_does_not_exist_is_not_found(string id) =>
+        (await (await system.NewUserAsync()).GetAsync($"transactions/{id}")).MustBe(404, "not_found");
+}
