@@ -27,15 +27,16 @@ public static class BalanceEndpoints
     private static async Task<Ok<BalancesResponse>> ListAsync(
         HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
-        var currencies = await catalog.GetAsync(cancellationToken);
         await using var command = database.CreateCommand(
             "select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency");
         command.Parameters.Add(new() { Value = context.User.UserId() });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var balances = new List<BalanceResponse>();
+        var accounts = new List<(Guid Id, string Currency, long Posted, long Held)>();
         while (await reader.ReadAsync(cancellationToken))
-            balances.Add(BalanceResponse.Of(reader.GetGuid(0), currencies[reader.GetString(1)], reader.GetInt64(2), reader.GetInt64(3)));
-        return TypedResults.Ok(new BalancesResponse(balances));
+            accounts.Add((reader.GetGuid(0), reader.GetString(1), reader.GetInt64(2), reader.GetInt64(3)));
+
+        var currencies = await catalog.GetAsync(accounts.Select(account => account.Currency), cancellationToken);
+        return TypedResults.Ok(new BalancesResponse([.. accounts.Select(a => BalanceResponse.Of(a.Id, currencies[a.Currency], a.Posted, a.Held))]));
     }
 
     private static async Task<Results<Ok<BalanceResponse>, ProblemHttpResult>> GetAsync(
@@ -45,7 +46,7 @@ public static class BalanceEndpoints
         var time = query.Time("at", at);
         if (query.Errors.Count > 0)
             return Problem.Invalid(context, query.Errors);
-        if (!(await catalog.GetAsync(cancellationToken)).TryGetValue(currency, out var money))
+        if (!(await catalog.GetAsync([currency], cancellationToken)).TryGetValue(currency, out var money))
             return Problem.NotFound(context);
 
         await using var command = database.CreateCommand(time is null

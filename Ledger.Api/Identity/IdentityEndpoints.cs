@@ -68,7 +68,7 @@ public static class IdentityEndpoints
     private static async Task<Results<SignInHttpResult, ProblemHttpResult>> LoginAsync(
         LoginRequest request, HttpContext context, UserManager<User> users, Passwords passwords, TimeProvider clock)
     {
-        if (request.Email is not { Length: <= RegisteredEmail.MaxLength } || request.Password is not { Length: <= Passwords.MaxLength })
+        if (!RegisteredEmail.IsEmail(request.Email) || request.Password is not { Length: <= Passwords.MaxLength })
             return InvalidCredentials(context);
 
         var user = await users.FindByEmailAsync(request.Email);

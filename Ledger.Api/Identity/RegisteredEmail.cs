@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Mail;
 
 namespace Ledger.Api.Identity;
@@ -9,7 +10,7 @@ public static class RegisteredEmail
     public const int MaxLength = 254;
 
     /// <summary>A bare address of one local part and one domain; no display name, no comment, no blanks.</summary>
-    public static bool IsEmail(string? text) =>
+    public static bool IsEmail([NotNullWhen(true)] string? text) =>
         text is { Length: >= 3 and <= MaxLength }
         && !text.AsSpan().ContainsAnyInRange('\0', ' ')
         && MailAddress.TryCreate(text, out var address)

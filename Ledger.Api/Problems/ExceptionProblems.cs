@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Ledger.Api.Commands;
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.Net.Http.Headers;
 using Npgsql;
 
 namespace Ledger.Api.Problems;
@@ -16,6 +17,9 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
             BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
                 Problem.Of(httpContext, 400, "malformed_json", "The body is not the JSON object that it must be."),
             BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
+            // The framework reads JSON in any encoding that it knows, and takes one that it does not for a fault of the server.
+            InvalidOperationException when HasUnknownCharset(httpContext.Request) => Problem.Of(
+                httpContext, 415, "unsupported_media_type", "The body is in an encoding that is not known; JSON is UTF-8."),
             OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
             _ when IsAway(exception) => Unavailable(httpContext, exception),
             _ => Unexpected(httpContext, exception),
@@ -47,6 +51,9 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         }
         return Problem.Of(context, 400, "malformed_json", "The body is not the JSON object that it must be.");
     }
+
+    private static bool HasUnknownCharset(HttpRequest request) =>
+        MediaTypeHeaderValue.TryParse(request.ContentType, out var type) && type.Charset.HasValue && type.Encoding is null;
 
     private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
     {

@@ -34,6 +34,7 @@ public static class Problem
         code ??= CodeOf(context, status);
         problem.Type = TypeOf(code);
         problem.Title = TitleOf(code);
+        problem.Detail ??= DetailOf(code);
         problem.Instance = context.Request.Path;
         problem.Extensions["code"] = code;
         if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
@@ -60,5 +61,18 @@ public static class Problem
         503 => "unavailable",
         _ => status < 500 ? "bad_request" : "internal_error",
     };
-}
 
+    // What no handler had a chance to explain.
+    private static string DetailOf(string code) => code switch
+    {
+        "unauthenticated" => "Log in, and send the access token as a bearer token.",
+        "invalid_token" => "The access token is not one of this ledger, or has expired: log in again.",
+        "forbidden" => "This takes a permission that the caller does not have.",
+        "not_found" => "There is nothing here that you may see.",
+        "method_not_allowed" => "This address does not take requests of this method.",
+        "body_too_large" => "The body is larger than the server takes.",
+        "unsupported_media_type" => "The body must be JSON, sent as application/json.",
+        "unavailable" => "Something that this needs is away. Nothing was promised: try again, with the same key.",
+        _ => "The request could not be handled.",
+    };
+}

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 
 namespace Ledger.Api.Problems;
@@ -5,12 +6,23 @@ namespace Ledger.Api.Problems;
 /// <summary>Reads query parameters and collects what is wrong with them, so that a client learns all of it at once.</summary>
 public sealed class QueryReader
 {
+    private static readonly SearchValues<char> CodeCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+
     public delegate bool TryParse<T>(string? text, out T value);
 
     public Dictionary<string, string[]> Errors { get; } = [];
 
     public Guid? Cursor(string name, string? text) =>
         Read(name, text, (string? t, out Guid value) => Guid.TryParseExact(t, "D", out value), "Must be what the page before gave.");
+
+    /// <summary>A currency's code, whether there is such a currency or not.</summary>
+    public string? Currency(string name, string? text)
+    {
+        if (text is null || (text.Length is >= 3 and <= 12 && !text.AsSpan().ContainsAnyExcept(CodeCharacters)))
+            return text;
+        Errors[name] = ["Must be the code of a currency, such as USD."];
+        return null;
+    }
 
     public DateTimeOffset? Time(string name, string? text) =>
         Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be a time by RFC 3339, such as 2026-01-31T12:00:00Z.");

@@ -65,7 +65,7 @@ public static class TransactionEndpoints
         var query = new QueryReader();
         var filter = new TransactionFilter(
             query.Cursor("cursor", cursor),
-            currency,
+            query.Currency("currency", currency),
             query.Named<TransactionKind>("kind", kind, TransactionNames.TryParseKind),
             query.Named<TransactionStatus>("status", status, TransactionNames.TryParseStatus),
             query.Time("from", from),
@@ -75,8 +75,8 @@ public static class TransactionEndpoints
             return Problem.Invalid(context, query.Errors);
 
         var caller = context.User.UserId();
-        var currencies = await catalog.GetAsync(cancellationToken);
         var transactions = await queries.ListAsync(caller, filter, pageSize + 1, cancellationToken);
+        var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
         var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, caller, currencies[t.Currency])).ToList();
         return TypedResults.Ok(new TransactionPage(page, transactions.Count > pageSize ? page[^1].Id.ToString() : null));
     }
@@ -87,7 +87,7 @@ public static class TransactionEndpoints
         var caller = context.User.UserId();
         if (await queries.FindAsync(caller, id, cancellationToken) is not { } transaction)
             return Problem.NotFound(context);
-        var currencies = await catalog.GetAsync(cancellationToken);
+        var currencies = await catalog.GetAsync([transaction.Currency], cancellationToken);
         return TypedResults.Ok(TransactionResponse.Of(transaction, caller, currencies[transaction.Currency]));
     }
 }

@@ -18,8 +18,22 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
             ? ValueTask.FromResult(currencies)
             : new(ReadAsync(cancellationToken));
 
-    /// <summary>Forgets how old it is: a currency that is missing may have come just now.</summary>
-    public void Expire() => Volatile.Write(ref _readAt, 0);
+    /// <summary>The same, but read again if one of the codes is missing: it may have been added just now.</summary>
+    public async ValueTask<FrozenDictionary<string, Currency>> GetAsync(IEnumerable<string> codes, CancellationToken cancellationToken)
+    {
+        var currencies = await GetAsync(cancellationToken);
+        if (codes.All(currencies.ContainsKey))
+            return currencies;
+        await _reading.WaitAsync(cancellationToken);
+        try
+        {
+            return await QueryAsync(cancellationToken);
+        }
+        finally
+        {
+            _reading.Release();
+        }
+    }
 
     private async Task<FrozenDictionary<string, Currency>> ReadAsync(CancellationToken cancellationToken)
     {
@@ -30,14 +44,7 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
         {
             if (_currencies is { } current && clock.GetElapsedTime(Volatile.Read(ref _readAt)) < MaxAge)
                 return current;
-
-            await using var command = database.CreateCommand("select code, name, exponent, enabled from ledger.currencies");
-            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-            var currencies = new List<Currency>();
-            while (await reader.ReadAsync(cancellationToken))
-                currencies.Add(new Currency(reader.GetString(0), reader.GetString(1), reader.GetInt16(2), reader.GetBoolean(3)));
-            Volatile.Write(ref _readAt, clock.GetTimestamp());
-            return _currencies = currencies.ToFrozenDictionary(currency => currency.Code);
+            return await QueryAsync(cancellationToken);
         }
         catch (NpgsqlException) when (_currencies is not null)
         {
@@ -47,6 +54,17 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
         {
             _reading.Release();
         }
+    }
+
+    private async Task<FrozenDictionary<string, Currency>> QueryAsync(CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("select code, name, exponent, enabled from ledger.currencies");
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var currencies = new List<Currency>();
+        while (await reader.ReadAsync(cancellationToken))
+            currencies.Add(new Currency(reader.GetString(0), reader.GetString(1), reader.GetInt16(2), reader.GetBoolean(3)));
+        Volatile.Write(ref _readAt, clock.GetTimestamp());
+        return _currencies = currencies.ToFrozenDictionary(currency => currency.Code);
     }
 
     public void Dispose() => _reading.Dispose();

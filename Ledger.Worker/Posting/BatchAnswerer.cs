@@ -84,12 +84,7 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
         if (byKey.Count == 0)
             return;
 
-        var currencies = await catalog.GetAsync(cancellationToken);
-        if (byKey.Values.Any(transactions => !currencies.ContainsKey(transactions[0].Currency)))
-        {
-            catalog.Expire();
-            currencies = await catalog.GetAsync(cancellationToken);
-        }
+        var currencies = await catalog.GetAsync(byKey.Values.Select(transactions => transactions[0].Currency), cancellationToken);
 
         var publishing = new List<Task>(byKey.Count);
         foreach (var (key, transactions) in byKey)
