@@ -48,14 +48,15 @@ public sealed class CommandHandler(
         }
 
         // From here on the client's leaving changes nothing.
-        var conflict = await PendingCommands.RecordAsync(database, command, published: !isLost, CancellationToken.None);
+        var inQueue = preference.RespondAsync ? gateway.IsOpen : !isLost;
+        var conflict = await PendingCommands.RecordAsync(database, command, published: inQueue, CancellationToken.None);
         if (conflict is { } other)
         {
             return other.SameRequest
                 ? await ReplayAsync(context, other.TransactionId, command.OwnerId, currency)
                 : KeyReused(context);
         }
-        if (preference.RespondAsync)
+        if (preference.RespondAsync && inQueue)
             gateway.TryPost(command);
         return await StoredAsync(context, command.Id, command.OwnerId, currency);
     }
