@@ -20,27 +20,21 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         await _opening.WaitAsync(cancellationToken);
         try
         {
-            if (_connection is { IsOpen: true } open)
-                return open;
-            if (_connection is { } closed)
+            if (_connection is { IsOpen: false } closed)
             {
                 _connection = null;
                 await closed.DisposeAsync();
             }
+            if (_connection is null)
+            {
+                _connection = await factory.CreateConnectionAsync(cancellationToken);
+                LogConnected(_connection.Endpoint.ToString());
+            }
 
-            var connection = await factory.CreateConnectionAsync(cancellationToken);
-            try
-            {
-                await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
-                await Topology.DeclareAsync(channel, cancellationToken);
-            }
-            catch
-            {
-                await connection.DisposeAsync();
-                throw;
-            }
-            LogConnected(connection.Endpoint.ToString());
-            return _connection = connection;
+            // Each time: whoever asks may be here because somebody deleted a queue.
+            await using var channel = await _connection.CreateChannelAsync(cancellationToken: cancellationToken);
+            await Topology.DeclareAsync(channel, cancellationToken);
+            return _connection;
         }
         finally
         {

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Threading.Channels;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
@@ -80,6 +79,8 @@ internal sealed partial class CommandConsumer(
             deliveries.Writer.TryWrite(Read(message));
             return Task.CompletedTask;
         };
+        // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
+        consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
         _isOpen = true;
 
@@ -142,8 +143,7 @@ internal sealed partial class CommandConsumer(
                 commands.Add(command);
                 replyTo.Add(delivery.ReplyTo);
             }
-            if (delivery.Unreadable is { } message)
-                unreadable.Add(message);
+            unreadable.AddRange(delivery.Unreadable);
         }
 
         PostingMetrics.RecordAge(commands, clock.GetUtcNow().UtcDateTime);
@@ -169,7 +169,7 @@ internal sealed partial class CommandConsumer(
                 : await poster.GiveUpAsync(command, $"Delivered {delivery.Number} times without being decided.", cancellationToken);
             answers.Add(new Answer(delivery.ReplyTo, result));
         }
-        return new PostedBatch(delivery.Tag, answers, delivery.Unreadable is { } message ? [message] : [], null);
+        return new PostedBatch(delivery.Tag, answers, delivery.Unreadable, null);
     }
 
     private async Task AnswerAsync(
@@ -197,16 +197,8 @@ internal sealed partial class CommandConsumer(
         var number = 1 + (message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out var count) == true
             ? Convert.ToInt64(count, System.Globalization.CultureInfo.InvariantCulture)
             : 0);
-        try
-        {
-            var envelope = JsonSerializer.Deserialize(message.Body.Span, MessageJson.Default.Envelope);
-            if (envelope?.Commands is { } commands && !commands.Contains(null!))
-                return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, null);
-        }
-        catch (JsonException)
-        {
-        }
-        return new Delivery(message.DeliveryTag, null, number, [], message.Body.ToArray());
+        var (commands, unreadable) = EnvelopeReader.Read(message.Body);
+        return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
     }
 
     [LoggerMessage(LogLevel.Warning, "No commands from RabbitMQ: {Reason}. Trying again")]

@@ -6,14 +6,14 @@ namespace Ledger.Worker.Posting;
 /// <param name="Tag">What acknowledges it.</param>
 /// <param name="ReplyTo">The queue of the API instance that waits; null if nobody does.</param>
 /// <param name="Number">How often it has been delivered, this time included.</param>
-/// <param name="Commands">Its commands; none if it cannot be read.</param>
-/// <param name="Unreadable">The message itself, if it cannot be read.</param>
-internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOnlyList<Command> Commands, byte[]? Unreadable);
+/// <param name="Commands">Its commands, as far as they can be read.</param>
+/// <param name="Unreadable">What cannot be read.</param>
+internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOnlyList<Command> Commands, IReadOnlyList<byte[]> Unreadable);
 
 /// <summary>Messages that were posted together, with what became of their commands.</summary>
 /// <param name="LastTag">The last message's: acknowledging it acknowledges all of them.</param>
 /// <param name="Answers">In the order of the commands.</param>
-/// <param name="Unreadable">Messages that no command could be read from.</param>
+/// <param name="Unreadable">What no command could be read from.</param>
 /// <param name="Trace">The spans of those commands that are traced; null if none is.</param>
 internal sealed record PostedBatch(ulong LastTag, IReadOnlyList<Answer> Answers, IReadOnlyList<byte[]> Unreadable, BatchTrace? Trace);
 
