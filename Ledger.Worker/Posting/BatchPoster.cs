@@ -1,3 +1,4 @@
+using System.Data;
 using System.Diagnostics;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
@@ -47,6 +48,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         {
             try
             {
+                if (_connection is { FullState: not ConnectionState.Open })
+                    await CloseAsync();
                 _connection ??= await OpenAsync(cancellationToken);
                 var start = Stopwatch.GetTimestamp();
                 var decisions = await _engine.PostAsync(_connection, commands.ToArray(), cancellationToken);
@@ -58,10 +61,12 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
+                // A connection that broke while nobody used it says so with an exception of its own kind.
+                var isLost = _connection is { FullState: not ConnectionState.Open };
                 await CloseAsync();
                 if (IsRace(e) && ++races < MaxRaces)
                     continue;
-                if (IsAway(e))
+                if (isLost || IsAway(e))
                 {
                     LogAway(e.Message);
                     await Task.Delay(pause, cancellationToken);
