@@ -1,6 +1,5 @@
 using System.Reflection;
 using Ledger.Core.Posting;
-using Ledger.Worker.Posting;
 
 namespace Ledger.Tests.Architecture;
 
@@ -8,7 +7,7 @@ namespace Ledger.Tests.Architecture;
 public sealed class ReferenceTests
 {
     private static readonly Assembly Core = typeof(PostingEngine).Assembly;
-    private static readonly Assembly Worker = typeof(BatchPoster).Assembly;
+    private static readonly Assembly Worker = Assembly.Load("Ledger.Worker");
     private static readonly Assembly Api = typeof(Ledger.Api.Transactions.TransactionQueries).Assembly;
 
     [Theory]

@@ -21,6 +21,7 @@ public sealed partial class LedgerSystem
         return new Running(
             system,
             [.. system.Apis.Select(api => new LedgerApi(api.Address!))],
+            system.PostgresConnectionString,
             NpgsqlDataSource.Create(system.PostgresConnectionString),
             new Uri(system.RabbitMqConnectionString),
             () => LogsOf(system));
@@ -30,7 +31,9 @@ public sealed partial class LedgerSystem
     internal static IEnumerable<string> LogsOf(LocalSystem system)
     {
         const int Lines = 60;
+        // The frames of the framework and of the drivers, of which each exception has dozens, would push out everything else.
+        static bool IsOfInterest(string line) => !line.StartsWith("         at ", StringComparison.Ordinal) || line.Contains("at Ledger.", StringComparison.Ordinal);
         return system.Apis.Concat(system.Workers).Append(system.RabbitMq).Append(system.Postgres)
-            .SelectMany(process => process.Tail(Lines).Select(line => $"{process.Name,-9} | {line}"));
+            .SelectMany(process => process.Tail(2000).Where(IsOfInterest).TakeLast(Lines).Select(line => $"{process.Name,-9} | {line}"));
     }
 }

@@ -37,6 +37,9 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     /// <summary>SQL, as the database's owner.</summary>
     public async Task<NpgsqlDataSource> DatabaseAsync() => (await _running.Value).Database;
 
+    /// <summary>Of <see cref="DatabaseAsync"/>, with its password.</summary>
+    public async Task<string> ConnectionStringAsync() => (await _running.Value).ConnectionString;
+
     /// <summary>AMQP.</summary>
     public async Task<Uri> BrokerAsync() => (await _running.Value).Broker;
 
@@ -62,5 +65,5 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     }
 
     private sealed record Running(
-        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, NpgsqlDataSource Database, Uri Broker, Func<IEnumerable<string>> Logs);
+        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, string ConnectionString, NpgsqlDataSource Database, Uri Broker, Func<IEnumerable<string>> Logs);
 }

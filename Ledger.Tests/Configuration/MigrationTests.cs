@@ -1,0 +1,45 @@
+using Ledger.Tests.Harness;
+using Npgsql;
+
+namespace Ledger.Tests.Configuration;
+
+/// <summary><c>ledger migrate</c> on a database of the test's own.</summary>
+public sealed class MigrationTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task Migrating_from_three_places_at_once_and_once_more_ends_with_one_schema()
+    {
+        var address = await FreshDatabaseAsync();
+
+        var atOnce = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => MigrateAsync(address)));
+        var later = await MigrateAsync(address);
+
+        Assert.All(atOnce.Append(later), run => Assert.True(run.ExitCode == 0, string.Join('\n', run.Output.Concat(run.Errors))));
+        await using var database = NpgsqlDataSource.Create(address);
+        // Each migration left its mark once, and none ran twice.
+        Assert.Equal(
+            await Books.TextsAsync(await system.DatabaseAsync(), """select "MigrationId" from "__EFMigrationsHistory" order by 1"""),
+            await Books.TextsAsync(database, """select "MigrationId" from "__EFMigrationsHistory" order by 1"""));
+        Assert.Equal(5, await Books.NumberAsync(database, "select count(*) from ledger.currencies where enabled and code in ('USD', 'EUR', 'GBP', 'JPY', 'RUB')"));
+        Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from (select 1 from ledger.accounts group by currency having count(*) <> 16) c"));
+    }
+
+    [Fact]
+    public async Task Without_a_database_migrating_fails()
+    {
+        var (exitCode, output, errors) = await MigrateAsync("Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d");
+        Assert.NotEqual(0, exitCode);
+        Assert.NotEmpty(output.Concat(errors));
+    }
+
+    private async Task<string> FreshDatabaseAsync()
+    {
+        var name = $"migration_{Guid.NewGuid():N}";
+        var server = await system.DatabaseAsync();
+        await Books.ExecuteAsync(server, $"create database {name}");
+        return new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = name, Pooling = false }.ConnectionString;
+    }
+
+    private static Task<(int ExitCode, string[] Output, string[] Errors)> MigrateAsync(string address) =>
+        Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
+}

@@ -1,0 +1,119 @@
+using System.Text;
+using System.Text.Json;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Messaging;
+
+/// <summary>What the worker does with messages, whoever sent them: one bad command fails none of its neighbours.</summary>
+public sealed class CommandMessageTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task An_envelope_that_comes_three_times_is_posted_once()
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var commands = market.Users.Select(user => market.Deposit(user, 100)).ToArray();
+
+        for (var i = 0; i < 3; i++)
+            await broker.PublishAsync(commands);
+        // Behind the three in the same queue: when it is posted, they have been dealt with or are in the same batches.
+        await PostedAsync(market, commands);
+        await broker.PublishAsync(market.Deposit(market.Users[0], 1));
+
+        await Eventually.TrueAsync(async () => await market.BalanceAsync(market.Users[0]) == 101);
+        Assert.Equal(commands.Length + 1, await market.CountAsync("posted"));
+        Assert.Equal(100, await market.BalanceAsync(market.Users[1]));
+    }
+
+    [Theory]
+    [InlineData("a reference that no text column takes")]
+    [InlineData("an amount of zero")]
+    [InlineData("an amount beyond the limit")]
+    [InlineData("a transfer to oneself")]
+    [InlineData("a key without a hash")]
+    [InlineData("metadata that is no JSON")]
+    public async Task A_command_that_cannot_be_posted_goes_to_the_dead_letters_and_its_neighbours_are_posted(string fault)
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = Enumerable.Range(0, 9).Select(i => market.Deposit(market.Users[i % market.Users.Count], 100)).ToList();
+        var proper = market.Deposit(market.Users[0], 100);
+        var bad = fault switch
+        {
+            "a reference that no text column takes" => proper with { Reference = "a\0b" },
+            "an amount of zero" => proper with { Amount = 0 },
+            "an amount beyond the limit" => proper with { Amount = long.MaxValue },
+            "a transfer to oneself" => proper with { Kind = TransactionKind.Transfer, RecipientId = market.Users[0] },
+            "a key without a hash" => proper with { IdempotencyKey = "k" },
+            "metadata that is no JSON" => proper with { Metadata = "{" },
+            _ => throw new ArgumentOutOfRangeException(nameof(fault)),
+        };
+
+        await broker.PublishAsync([.. good.Take(4), bad, .. good.Skip(4)]);
+
+        await PostedAsync(market, good);
+        Message? dead = null;
+        await Eventually.TrueAsync(
+            () => Task.FromResult((dead = deadLetters.FirstOrDefault(message => message.Text.Contains(bad.Id.ToString(), StringComparison.Ordinal))) is not null),
+            otherwise: () => "The bad command is not among the dead letters.");
+        Assert.False(string.IsNullOrEmpty(dead!.Reason));
+        // As it came, so that an operator can mend it and send it again.
+        Assert.Equivalent(bad, Assert.Single(JsonSerializer.Deserialize(dead.Body, MessageJson.Default.Envelope)!.Commands));
+        Assert.Equal(good.Count, await market.CountAsync("posted"));
+        Assert.Equal(good.Count * 100, -await market.SettlementAsync());
+    }
+
+    [Fact]
+    public async Task A_command_that_cannot_be_read_goes_to_the_dead_letters_and_its_neighbours_are_posted()
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = market.Deposit(market.Users[0], 100);
+        var unknown = Guid.CreateVersion7();
+        var envelope = JsonSerializer.Serialize(new Envelope([good, market.Deposit(market.Users[1], 100) with { Id = unknown }]), MessageJson.Default.Envelope);
+        // Of a kind that an API of a later version may send while this worker still runs.
+        var at = envelope.LastIndexOf("\"deposit\"", StringComparison.Ordinal);
+
+        await broker.PublishAsync(Encoding.UTF8.GetBytes(envelope[..at] + "\"gift\"" + envelope[(at + "\"deposit\"".Length)..]));
+
+        await PostedAsync(market, [good]);
+        await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text.Contains(unknown.ToString(), StringComparison.Ordinal))));
+        Assert.DoesNotContain(deadLetters, message => message.Text.Contains(good.Id.ToString(), StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("not JSON, and not the only one: ")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{\"commands\":null}")]
+    [InlineData("{\"commands\":[null]}")]
+    [InlineData("{\"commands\":[{}]}")]
+    public async Task A_message_that_is_no_envelope_goes_to_the_dead_letters_and_the_queue_moves_on(string text)
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = market.Deposit(market.Users[0], 100);
+
+        await broker.PublishAsync(Encoding.UTF8.GetBytes(text));
+        await broker.PublishAsync(good);
+
+        await PostedAsync(market, [good]);
+        await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text == text && !string.IsNullOrEmpty(message.Reason))));
+    }
+
+    private async Task<Market> MarketAsync() => await Market.OpenAsync(await system.DatabaseAsync(), users: 3);
+
+    private static Task PostedAsync(Market market, IEnumerable<Command> commands)
+    {
+        var ids = commands.Select(command => command.Id).ToArray();
+        return Eventually.TrueAsync(
+            async () => await Books.NumberAsync(market.Database, "select count(*) from ledger.transactions where id = any ($1) and status = 'posted'", ids) == ids.Length,
+            otherwise: () => "Not all good commands were posted.");
+    }
+}

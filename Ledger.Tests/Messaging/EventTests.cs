@@ -1,0 +1,64 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Ledger.Core.Messaging;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Messaging;
+
+/// <summary>What others hear of the ledger: CloudEvents 1.0 on a topic exchange.</summary>
+public sealed class EventTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task Decided_transactions_are_announced_under_their_status_and_currency()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 2);
+        var (alice, bob) = (market.Users[0], market.Users[1]);
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var posted = await broker.ListenAsync($"transaction.posted.{market.Currency}");
+        var rejected = await broker.ListenAsync($"transaction.rejected.{market.Currency}");
+        var deposit = market.Deposit(alice, 1000) with { Reference = "r", Metadata = """{"a":"b"}""" };
+        var transfer = market.Transfer(alice, bob, 250);
+        var refused = market.Withdrawal(bob, 9999);
+
+        await broker.PublishAsync(deposit, transfer, refused);
+
+        await Eventually.TrueAsync(() => Task.FromResult(EventsIn(posted).Count() >= 2 && EventsIn(rejected).Any()));
+        Assert.All(posted.Concat(rejected), message => Assert.Equal(TransactionEvents.ContentType, message.ContentType));
+        var events = EventsIn(posted).ToDictionary(item => item.GetProperty("id").GetGuid());
+        Assert.Equal([deposit.Id, transfer.Id], events.Keys.Order());
+
+        var announced = events[deposit.Id];
+        Assert.Equal(
+            ("1.0", "transaction.posted", "/ledger", "application/json"),
+            (announced.GetProperty("specversion").GetString(), announced.GetProperty("type").GetString(), announced.GetProperty("source").GetString(), announced.GetProperty("datacontenttype").GetString()));
+        Assert.True(announced.GetProperty("time").TryGetDateTimeOffset(out _));
+        var data = announced.GetProperty("data");
+        Assert.Equal(
+            (deposit.Id, "deposit", "posted", alice, market.Currency, "10.00", "r", "b"),
+            (data.GetProperty("id").GetGuid(), data.GetProperty("kind").GetString(), data.GetProperty("status").GetString(), data.GetProperty("ownerId").GetGuid(),
+                data.GetProperty("currency").GetString(), data.GetProperty("amount").GetString(), data.GetProperty("reference").GetString(), data.GetProperty("metadata").GetProperty("a").GetString()));
+        // The settlement account's side is the ledger's own business.
+        Assert.Equal([(alice, "10.00", "10.00")], EntriesOf(announced));
+        Assert.Equal([(alice, "-2.50", "7.50"), (bob, "2.50", "2.50")], EntriesOf(events[transfer.Id]));
+
+        var refusal = Assert.Single(EventsIn(rejected));
+        Assert.Equal((refused.Id, "transaction.rejected", "insufficient_funds"), (refusal.GetProperty("id").GetGuid(), refusal.GetProperty("type").GetString(), refusal.GetProperty("data").GetProperty("rejection").GetString()));
+    }
+
+    [Fact]
+    public async Task What_the_API_answers_is_announced_too()
+    {
+        var user = await system.NewUserAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var events = await broker.ListenAsync("transaction.#");
+
+        var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
+
+        await Eventually.TrueAsync(() => Task.FromResult(EventsIn(events).Any(item => item.GetProperty("id").GetGuid() == deposit)));
+    }
+
+    private static IEnumerable<JsonElement> EventsIn(ConcurrentQueue<Message> messages) => messages.SelectMany(message => JsonElement.Parse(message.Text).EnumerateArray());
+
+    private static IEnumerable<(Guid, string?, string?)> EntriesOf(JsonElement announced) => announced.GetProperty("data").GetProperty("entries").EnumerateArray()
+        .Select(entry => (entry.GetProperty("ownerId").GetGuid(), entry.GetProperty("amount").GetString(), entry.GetProperty("balanceAfter").GetString()));
+}
