@@ -61,7 +61,7 @@ public sealed class FaultSystem : IAsyncLifetime
             await process.WaitUntilHealthyAsync(Recovery);
         }
         // Pooled connections to a server that was killed are dead.
-        NpgsqlConnection.ClearAllPools();
+        Database.Clear();
     }
 
     /// <summary>Waits until an API says that it is not ready.</summary>
