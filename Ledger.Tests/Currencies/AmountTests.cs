@@ -113,10 +113,11 @@ public sealed class AmountTests
 
     // Of every order of magnitude, and both ends.
     private static FsCheck.Gen<long> Amounts => Gen.Frequency(
-        (8, from magnitude in Gen.Choose(1, 18) from digits in Gen.Choose(0, int.MaxValue) from more in Gen.Choose(0, int.MaxValue)
-            select 1 + (long)(((UInt128)(uint)digits << 31 | (uint)more) % (UInt128)Pow10(magnitude)) % Currency.MaxAmount),
+        (8, Gen.Choose(1, 18).SelectMany(magnitude => Gen.Choose(0, int.MaxValue).Zip(Gen.Choose(0, int.MaxValue)).Select(bits => AmountOf(magnitude, bits.Item1, bits.Item2)))),
         (1, Gen.Constant(1L)),
         (1, Gen.Constant(Currency.MaxAmount)));
+
+    private static long AmountOf(int magnitude, int high, int low) => 1 + (long)((((UInt128)(uint)high << 31) | (uint)low) % (UInt128)Pow10(magnitude)) % Currency.MaxAmount;
 
     private static decimal Pow10(int exponent) => (decimal)Math.Pow(10, exponent);
 
