@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Ledger.Tests.Harness;
 
@@ -7,7 +8,7 @@ namespace Ledger.Tests.Http;
 /// <summary>The API's description of itself, against the approved copy: a change to the contract is seen in review.</summary>
 public sealed class OpenApiTests(LedgerSystem system)
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     [Fact]
     public async Task The_document_is_the_approved_one()
