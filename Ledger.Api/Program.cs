@@ -24,6 +24,7 @@ return await Service.RunAsync(() =>
     var app = builder.Build();
     app.UseServiceDefaults();
     app.UseRequestSpans();
+    app.UsePathPrefix();
     app.UseExceptionHandler();
     app.UseStatusCodePages();
     app.UseAuthentication();

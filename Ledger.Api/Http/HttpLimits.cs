@@ -15,6 +15,10 @@ public sealed class HttpOptions
     /// <summary>Bytes of all of a request's headers.</summary>
     [Range(4_096, 1_000_000)]
     public int MaxHeaderBytes { get; set; } = 16 * 1024;
+
+    /// <summary>The path below which an ingress serves the API, such as <c>/ledger</c>, and which it passes on; empty for none.</summary>
+    [RegularExpression("(/[A-Za-z0-9._~-]+)*", ErrorMessage = "{0} takes a path such as /ledger.")]
+    public string PathPrefix { get; set; } = "";
 }
 
 public static class HttpLimits
@@ -28,5 +32,18 @@ public static class HttpLimits
             kestrel.Limits.MaxRequestBodySize = http.Value.MaxBodyBytes;
             kestrel.Limits.MaxRequestHeadersTotalSize = http.Value.MaxHeaderBytes;
         });
+    }
+
+    /// <summary>
+    /// Takes the prefix from the path before routes are looked up, so that each of them exists with it and, for probes, without;
+    /// addresses in answers have it.
+    /// </summary>
+    public static void UsePathPrefix(this WebApplication app)
+    {
+        var prefix = app.Services.GetRequiredService<IOptions<HttpOptions>>().Value.PathPrefix;
+        if (prefix.Length == 0)
+            return;
+        app.UsePathBase(prefix);
+        app.UseRouting();
     }
 }

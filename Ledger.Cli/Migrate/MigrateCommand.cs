@@ -1,4 +1,7 @@
 using System.CommandLine;
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 using Microsoft.EntityFrameworkCore;
@@ -7,23 +10,32 @@ using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Npgsql;
 
 namespace Ledger.Cli.Migrate;
 
-/// <summary><c>ledger migrate</c>: brings the database to this version's schema, one process at a time.</summary>
+/// <summary>
+/// <c>ledger migrate</c>: brings the database to this version's schema, one process at a time; or, with <c>--check</c>, says
+/// whether it is there, for whoever must not start before.
+/// </summary>
 internal static class MigrateCommand
 {
     // Any number that nobody else takes in this database.
     private const long Lock = 0x4C6564676572;
 
+    private static readonly TimeSpan s_again = TimeSpan.FromSeconds(1);
+
     public static Command Create()
     {
-        var command = new Command("migrate", "Bring the database to this version's schema. Safe to run twice, and from two places at once.");
-        command.SetAction((_, cancellationToken) => RunAsync(cancellationToken));
+        var check = new Option<bool>("--check") { Description = "Apply nothing: exit code 0 if the schema is up to date, 1 if not." };
+        var wait = Options.Duration(
+            "--wait", "How long to try again where PostgreSQL cannot be reached or, with --check, the schema is not up to date.", TimeSpan.Zero);
+        var command = new Command("migrate", "Bring the database to this version's schema. Safe to run twice, and from two places at once.") { check, wait };
+        command.SetAction((arguments, cancellationToken) => RunAsync(arguments.GetValue(check), arguments.GetValue(wait), cancellationToken));
         return command;
     }
 
-    private static async Task<int> RunAsync(CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(bool check, TimeSpan wait, CancellationToken cancellationToken)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Configuration.AddEnvironmentVariables();
@@ -32,17 +44,67 @@ internal static class MigrateCommand
         await using var scope = host.Services.CreateAsyncScope();
         var database = scope.ServiceProvider.GetRequiredService<LedgerDbContext>().Database;
 
-        // Entity Framework's own lock ends with each migration: a second process that waited for it then runs what the first has
-        // just applied. This one, the session's, spans the look at what is applied and all that follows from it.
+        var start = Stopwatch.GetTimestamp();
+        string? lastReason = null;
+        while (true)
+        {
+            var (isDone, message) = await TryAsync(database, check, mayFail: Stopwatch.GetElapsedTime(start) >= wait, cancellationToken);
+            if (isDone || Stopwatch.GetElapsedTime(start) >= wait)
+            {
+                Console.WriteLine(message);
+                return isDone ? 0 : 1;
+            }
+            if (message != lastReason)
+                Console.WriteLine($"{message} Waiting.");
+            lastReason = message;
+            await Task.Delay(s_again, cancellationToken);
+        }
+    }
+
+    private static async Task<(bool IsDone, string Message)> TryAsync(DatabaseFacade database, bool check, bool mayFail, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!check)
+                await LockAsync(database, cancellationToken);
+            var pending = (await database.GetPendingMigrationsAsync(cancellationToken)).ToList();
+            if (pending.Count == 0)
+                return (true, "The schema is up to date.");
+            if (check)
+                return (false, $"Not applied: {string.Join(", ", pending)}.");
+            await database.MigrateAsync(cancellationToken);
+            return (true, $"Applied {string.Join(", ", pending)}.");
+        }
+        catch (Exception e) when (Absence(e) is { } absence)
+        {
+            // Without what Entity Framework wrapped around it.
+            if (mayFail)
+                ExceptionDispatchInfo.Throw(absence);
+            return (false, $"PostgreSQL cannot be reached: {absence.Message.ReplaceLineEndings(" ")}.");
+        }
+        finally
+        {
+            await database.CloseConnectionAsync();
+        }
+    }
+
+    // Entity Framework's own lock ends with each migration: a second process that waited for it then runs what the first has
+    // just applied. This one, the session's, spans the look at what is applied and all that follows from it.
+    private static async Task LockAsync(DatabaseFacade database, CancellationToken cancellationToken)
+    {
         var creator = database.GetService<IRelationalDatabaseCreator>();
         if (!await creator.ExistsAsync(cancellationToken))
             await creator.CreateAsync(cancellationToken);
         await database.OpenConnectionAsync(cancellationToken);
         await database.ExecuteSqlAsync($"select pg_advisory_lock({Lock})", cancellationToken);
-
-        var pending = (await database.GetPendingMigrationsAsync(cancellationToken)).ToList();
-        await database.MigrateAsync(cancellationToken);
-        Console.WriteLine(pending.Count == 0 ? "The schema is up to date." : $"Applied {string.Join(", ", pending)}.");
-        return 0;
     }
+
+    /// <summary>The error that says that there is no PostgreSQL yet, or no database in it; null if it is another, such as a wrong password.</summary>
+    private static Exception? Absence(Exception? e) => e switch
+    {
+        null => null,
+        PostgresException { IsTransient: false, SqlState: not PostgresErrorCodes.InvalidCatalogName } => null,
+        NpgsqlException or SocketException => e,
+        _ => Absence(e.InnerException),
+    };
 }

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Creates the Secret that aspirate-output, the minikube overlay and the Helm chart refer to, with passwords made up here. It
+# is made once: the servers keep the password that their volume was made with. To rotate: docs/operations.md.
+#
+#   deploy/create-secret.sh                     in namespace ledger of kubectl's current context
+#   deploy/create-secret.sh --namespace NAME    in another one
+#   deploy/create-secret.sh --print             writes the manifest to standard output and touches no cluster
+set -euo pipefail
+
+usage() {
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+
+namespace=ledger print=false
+while (($# > 0)); do
+    case $1 in
+        --namespace) [[ -n ${2:-} ]] || usage; namespace=$2; shift 2 ;;
+        --print) print=true; shift ;;
+        *) usage ;;
+    esac
+done
+
+# Letters and digits: RabbitMQ's password is part of a URI.
+password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+manifest() {
+    local postgres messaging
+    postgres=$(password)
+    messaging=$(password)
+    cat <<MANIFEST
+apiVersion: v1
+kind: Secret
+metadata:
+  name: ledger-secrets
+  namespace: $namespace
+type: Opaque
+stringData:
+  POSTGRES_PASSWORD: $postgres
+  RABBITMQ_DEFAULT_PASS: $messaging
+  ConnectionStrings__ledgerdb: Host=postgres;Port=5432;Database=ledgerdb;Username=postgres;Password=$postgres;Maximum Pool Size=16
+  ConnectionStrings__messaging: amqp://guest:$messaging@messaging:5672
+MANIFEST
+}
+
+if [[ $print == true ]]; then
+    manifest
+    exit 0
+fi
+
+command -v kubectl >/dev/null || { echo "create-secret: kubectl is missing." >&2; exit 1; }
+kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace"
+if kubectl --namespace "$namespace" get secret ledger-secrets >/dev/null 2>&1; then
+    echo "create-secret: ledger-secrets is there already in namespace $namespace; it stays as it is."
+    exit 0
+fi
+manifest | kubectl create -f -
