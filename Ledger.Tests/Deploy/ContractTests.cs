@@ -1,0 +1,173 @@
+using System.Text.Json.Nodes;
+using Ledger.Api.Commands;
+using Ledger.Api.Http;
+using Ledger.Api.Identity;
+using Ledger.Core.Messaging;
+using Ledger.ServiceDefaults;
+using Ledger.ServiceDefaults.Telemetry;
+using Ledger.Worker.Posting;
+using Ledger.Worker.Verification;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Ledger.Tests.Deploy;
+
+/// <summary>Manifests and code mean the same: ports, probes, names of options and secrets.</summary>
+public sealed class ContractTests
+{
+    private const int HttpPort = 8080;
+
+    private static readonly Dictionary<string, Type> s_options = new()
+    {
+        ["Gateway"] = typeof(GatewayOptions),
+        ["Http"] = typeof(HttpOptions),
+        ["Identity"] = typeof(IdentitySettings),
+        ["Metrics"] = typeof(MetricsOptions),
+        ["Telemetry"] = typeof(TelemetryOptions),
+        ["Verification"] = typeof(VerificationOptions),
+        ["Worker"] = typeof(WorkerOptions),
+    };
+
+    private static readonly string[] s_connections = [ResourceNames.Database, ResourceNames.Messaging];
+
+    public static TheoryData<string> Renderings => Rendering.Names;
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void Services_listen_where_the_manifests_say(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var service in rendering.Services)
+        {
+            var ports = Rendering.PodOf(service).Items("containers.0.ports").ToDictionary(port => port.Text("name")!, port => (int)port.At("containerPort")!);
+            Assert.Equal(new() { ["http"] = HttpPort, ["metrics"] = new MetricsOptions().Port }, ports);
+            Assert.Equal($"{HttpPort}", Variables(rendering, service).Single(variable => variable.Key == "HTTP_PORTS").Value);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public async Task Probes_ask_for_what_the_services_answer(string name)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Services.AddHealthChecks();
+        await using var app = builder.Build();
+        app.MapServiceHealth();
+        var answered = ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints).Cast<RouteEndpoint>()
+            .Select(endpoint => endpoint.RoutePattern.RawText).ToList();
+
+        foreach (var container in Rendering.Load(name).Services.Select(service => Rendering.PodOf(service).At("containers.0")!))
+        {
+            Assert.Equal("/health", container.Text("readinessProbe.httpGet.path"));
+            Assert.Equal("/alive", container.Text("livenessProbe.httpGet.path"));
+            Assert.All((string[])["startupProbe", "readinessProbe", "livenessProbe"], probe => Assert.Contains(container.Text($"{probe}.httpGet.path"), answered));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void A_variable_is_one_that_somebody_reads(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var workload in rendering.Services.Concat(rendering.OfKind("Job")))
+        {
+            foreach (var (variable, _) in Variables(rendering, workload))
+            {
+                Assert.True(
+                    variable.Split("__") switch
+                    {
+                        ["ConnectionStrings", var connection] => s_connections.Contains(connection),
+                        ["Ledger", var section, var option] => s_options.GetValueOrDefault(section)?.GetProperty(option) is not null,
+                        [var plain] => plain is "HTTP_PORTS" or "ASPNETCORE_FORWARDEDHEADERS_ENABLED" || plain.StartsWith("OTEL_", StringComparison.Ordinal)
+                            || IsReferredTo(workload, plain),
+                        _ => false,
+                    },
+                    $"{rendering.Describe(workload)} is given {variable}, which nobody reads.");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void A_service_gets_both_connections_and_the_migrations_get_one(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var service in rendering.Services)
+            Assert.Equal(s_connections, ConnectionsOf(Rendering.PodOf(service).At("containers.0")!));
+        foreach (var container in rendering.Services.Select(service => Rendering.PodOf(service).At("initContainers.0")!).Append(Rendering.PodOf(Assert.Single(rendering.OfKind("Job"))).At("containers.0")!))
+            Assert.Equal([ResourceNames.Database], ConnectionsOf(container));
+
+        static IEnumerable<string> ConnectionsOf(JsonNode container) => container.Items("env")
+            .Select(variable => variable.Text("name")!).Where(variable => variable.StartsWith("ConnectionStrings__", StringComparison.Ordinal))
+            .Select(variable => variable["ConnectionStrings__".Length..]).Order(StringComparer.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void A_variable_stands_after_those_that_it_refers_to(string name)
+    {
+        foreach (var container in Rendering.Load(name).Workloads.SelectMany(Rendering.ContainersOf))
+        {
+            var known = new HashSet<string>();
+            foreach (var variable in container.Items("env"))
+            {
+                Assert.All((variable.Text("value") ?? "").Split("$(").Skip(1), reference => Assert.Contains(reference[..reference.IndexOf(')')], known));
+                known.Add(variable.Text("name")!);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task The_script_that_creates_the_secret_knows_every_key_that_is_asked_for()
+    {
+        var secret = Assert.Single(Yaml.Parse(await Repository.OutputOfAsync("bash", "deploy/create-secret.sh", "--print")));
+        var keys = secret.Fields("stringData").Select(field => field.Key).Order(StringComparer.Ordinal).ToList();
+
+        foreach (var rendering in Rendering.Names.Select(row => Rendering.Load(row)).Where(rendering => !rendering.HasOperators))
+        {
+            var references = rendering.Workloads.SelectMany(Rendering.ContainersOf).SelectMany(container => container.Items("env"))
+                .Select(variable => variable.At("valueFrom.secretKeyRef")).OfType<JsonNode>().ToList();
+            Assert.All(references, reference => Assert.Equal(Rendering.NameOf(secret), reference.Text("name")));
+            Assert.Equal(keys, references.Select(reference => reference.Text("key")!).Distinct().Order(StringComparer.Ordinal));
+        }
+        // The connection strings name services that exist.
+        Assert.Contains($"Host={ResourceNames.Postgres};", secret.Text("stringData.ConnectionStrings__ledgerdb"), StringComparison.Ordinal);
+        Assert.Equal(ResourceNames.Messaging, new Uri(secret.Text("stringData.ConnectionStrings__messaging")!).Host);
+    }
+
+    [Fact]
+    public void The_ingress_takes_bodies_as_long_as_the_API_does_and_waits_as_long()
+    {
+        var annotations = Rendering.Load("production").The("Ingress", "api").At("metadata.annotations")!;
+
+        Assert.Equal($"{new HttpOptions().MaxBodyBytes / 1024}k", annotations["nginx.ingress.kubernetes.io/proxy-body-size"]!.ToString());
+        Assert.Equal("true", annotations["nginx.ingress.kubernetes.io/ssl-redirect"]!.ToString());
+    }
+
+    [Fact]
+    public void The_workers_autoscaler_looks_at_the_queue_that_the_workers_read()
+    {
+        var triggers = Rendering.Load("production").The("ScaledObject", "worker").Items("spec.triggers").ToDictionary(trigger => trigger.Text("type")!);
+
+        Assert.Equal(Topology.CommandQueue, triggers["rabbitmq"].Text("metadata.queueName"));
+        Assert.Contains($"record: {triggers["prometheus"].Text("metadata.query")}\n", Repository.Read("deploy/prometheus/ledger.rules.yml"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Prometheus_Operator_is_given_the_rules_that_are_tested() => Assert.True(JsonNode.DeepEquals(
+        Assert.Single(Yaml.Parse(Repository.Read("deploy/prometheus/ledger.rules.yml"))).At("groups"),
+        Rendering.Load("production").The("PrometheusRule", "ledger").At("spec.groups")));
+
+    /// <summary>The variables of a workload's containers, those of its ConfigMaps among them.</summary>
+    private static IEnumerable<KeyValuePair<string, string?>> Variables(Rendering rendering, JsonObject workload) =>
+        Rendering.ContainersOf(workload).SelectMany(container => container.Items("env").Select(variable => KeyValuePair.Create(variable.Text("name")!, variable.Text("value")))
+            .Concat(container.Items("envFrom").SelectMany(source => rendering.The("ConfigMap", source.Text("configMapRef.name")!).Fields("data"))
+                .Select(entry => KeyValuePair.Create(entry.Key, entry.Value?.ToString()))));
+
+    private static bool IsReferredTo(JsonObject workload, string variable) => Rendering.ContainersOf(workload)
+        .SelectMany(container => container.Items("env")).Any(other => other.Text("value")?.Contains($"$({variable})", StringComparison.Ordinal) == true);
+}

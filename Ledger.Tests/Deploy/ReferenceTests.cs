@@ -1,0 +1,145 @@
+using System.Text.Json.Nodes;
+
+namespace Ledger.Tests.Deploy;
+
+/// <summary>What an object names is there.</summary>
+public sealed class ReferenceTests
+{
+    public static TheoryData<string> Renderings => Rendering.Names;
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void Each_service_has_one_autoscaler_that_knows_what_it_scales(string name)
+    {
+        var rendering = Rendering.Load(name);
+        var targets = rendering.OfKind("HorizontalPodAutoscaler", "ScaledObject")
+            .Select(scaler => (Kind: scaler.Text("spec.scaleTargetRef.kind") ?? "Deployment", Name: scaler.Text("spec.scaleTargetRef.name"))).ToList();
+
+        Assert.All(targets, target => Assert.True(rendering.Has(target.Kind, target.Name), $"{name}: there is no {target.Kind} {target.Name} to scale."));
+        Assert.Equal(["api", "worker"], targets.Select(target => target.Name).Order(StringComparer.Ordinal));
+        foreach (var scaler in rendering.OfKind("HorizontalPodAutoscaler"))
+        {
+            Assert.Equal("autoscaling/v2", scaler.Text("apiVersion"));
+            Assert.Equal(["cpu", "memory"], scaler.Items("spec.metrics").Select(metric => metric.Text("resource.name")));
+            Assert.NotNull(scaler.At("spec.behavior.scaleUp"));
+            Assert.NotNull(scaler.At("spec.behavior.scaleDown"));
+            Assert.True((int)scaler.At("spec.minReplicas")! < (int)scaler.At("spec.maxReplicas")!);
+        }
+        foreach (var authentication in rendering.OfKind("ScaledObject").SelectMany(scaler => scaler.Items("spec.triggers")).Select(trigger => trigger.Text("authenticationRef.name")).OfType<string>())
+            Assert.True(rendering.Has("TriggerAuthentication", authentication));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void Each_service_has_a_disruption_budget_that_selects_it(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var service in (string[])["api", "worker"])
+            Assert.Equal([service], rendering.Selected(rendering.The("PodDisruptionBudget", service).At("spec.selector")).Select(Rendering.NameOf));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void A_service_selects_pods_that_have_its_ports(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        Assert.True(rendering.Has("Service", "api"));
+        foreach (var service in rendering.OfKind("Service"))
+        {
+            var selector = new JsonObject { ["matchLabels"] = service.At("spec.selector")!.DeepClone() };
+            var workload = Assert.Single(rendering.Selected(selector));
+            foreach (var port in service.Items("spec.ports"))
+            {
+                Assert.Contains(Rendering.PodOf(workload).Items("containers.0.ports"), offered =>
+                    port.Text("targetPort") == offered.Text("name") || port.Text("targetPort") == offered.Text("containerPort"));
+            }
+        }
+        foreach (var server in rendering.OfKind("StatefulSet"))
+            Assert.Equal("None", rendering.The("Service", server.Text("spec.serviceName")!).Text("spec.clusterIP"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void An_ingress_leads_to_a_service(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var backend in rendering.OfKind("Ingress").SelectMany(ingress => ingress.Items("spec.rules")).SelectMany(rule => rule.Items("http.paths")).Select(path => path.At("backend.service")!))
+            Assert.Contains(rendering.The("Service", backend.Text("name")!).Items("spec.ports"), port => port.Text("name") == backend.Text("port.name"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void A_pod_refers_to_configuration_and_volumes_that_are_there(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var workload in rendering.Workloads)
+        {
+            var volumes = Rendering.PodOf(workload).Items("volumes").Select(volume => volume.Text("name"))
+                .Concat(workload.Items("spec.volumeClaimTemplates").Select(Rendering.NameOf)).ToList();
+            foreach (var container in Rendering.ContainersOf(workload))
+            {
+                Assert.All(container.Items("volumeMounts"), mount => Assert.Contains(mount.Text("name"), volumes));
+                Assert.All(container.Items("envFrom"), source => Assert.True(
+                    rendering.Has("ConfigMap", source.Text("configMapRef.name")), $"{rendering.Describe(workload)} refers to {source.Text("configMapRef.name")}."));
+                foreach (var probe in ((string[])["startupProbe", "readinessProbe", "livenessProbe"]).Select(probe => container.At(probe)).OfType<JsonNode>())
+                {
+                    if ((probe.Text("httpGet.port") ?? probe.Text("tcpSocket.port")) is { } port)
+                        Assert.Contains(port, container.Items("ports").Select(offered => offered.Text("name")));
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void What_the_network_does_not_allow_does_not_happen_and_what_it_allows_can(string name)
+    {
+        var rendering = Rendering.Load(name);
+        var policies = rendering.OfKind("NetworkPolicy").ToList();
+
+        Assert.Contains(policies, policy => policy.At("spec.podSelector") is JsonObject { Count: 0 }
+            && policy.At("spec.ingress") is null && policy.At("spec.egress") is null && policy.Items("spec.policyTypes").Count() == 2);
+        foreach (var (from, to, port) in ((string, string, int)[])
+            [
+                ("api", "postgres", 5432), ("worker", "postgres", 5432), ("migrations", "postgres", 5432),
+                ("api", "messaging", 5672), ("worker", "messaging", 5672),
+            ])
+        {
+            Assert.True(policies.Any(policy => Concerns(policy, from) && Allows(policy, "egress", "to", to, port)), $"{name}: {from} may not call {to}.");
+            Assert.True(policies.Any(policy => Concerns(policy, to) && Allows(policy, "ingress", "from", from, port)), $"{name}: {to} does not listen to {from}.");
+        }
+        // Nobody who has no business there.
+        Assert.DoesNotContain(policies, policy => Concerns(policy, "postgres") && policy.Items("spec.ingress").Any(rule => rule.At("from") is null));
+        Assert.DoesNotContain(policies, policy => Concerns(policy, "messaging") && Allows(policy, "ingress", "from", "migrations", 5672));
+
+        static bool Concerns(JsonObject policy, string app) => Means(policy.At("spec.podSelector"), app);
+
+        static bool Allows(JsonObject policy, string direction, string peers, string app, int port) =>
+            policy.Items($"spec.{direction}").Any(rule =>
+                rule.Items(peers).Any(peer => peer.At("namespaceSelector") is null && Means(peer.At("podSelector"), app))
+                && rule.Items("ports").Any(allowed => allowed.Text("port") == $"{port}"));
+
+        // Operators label their pods in ways of their own.
+        static bool Means(JsonNode? selector, string app) =>
+            selector.Fields("matchLabels").Any(label => label.Key is "app" or "cnpg.io/cluster" or "app.kubernetes.io/name" && label.Value!.ToString() == app)
+            || selector.Items("matchExpressions").Any(expression => expression.Items("values").Any(value => value.ToString() == app));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void Prometheus_finds_the_ports_that_it_is_sent_to(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        foreach (var monitor in rendering.OfKind("PodMonitor"))
+        {
+            foreach (var workload in rendering.Selected(monitor.At("spec.selector")))
+                Assert.All(monitor.Items("spec.podMetricsEndpoints"), endpoint => Assert.Contains(
+                    Rendering.PodOf(workload).Items("containers").SelectMany(container => container.Items("ports")), port => port.Text("name") == endpoint.Text("port")));
+        }
+    }
+}

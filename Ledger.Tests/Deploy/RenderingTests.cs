@@ -1,0 +1,64 @@
+namespace Ledger.Tests.Deploy;
+
+/// <summary>What is generated is what is committed.</summary>
+public sealed class RenderingTests
+{
+    private static readonly Dictionary<string, string> s_images = new()
+    {
+        ["api"] = $"ledger/api:{Repository.Version}",
+        ["worker"] = $"ledger/worker:{Repository.Version}",
+        ["migrations"] = $"ledger/cli:{Repository.Version}",
+    };
+
+    /// <summary>A difference is approved by <c>deploy/generate.sh</c>, or by copying the files that this leaves in <c>Ledger.Tests/Approved/aspirate.received.output</c>.</summary>
+    [Fact]
+    public void Aspirate_output_is_what_the_templates_make_of_the_approved_manifest()
+    {
+        var received = Repository.PathOf("Ledger.Tests/Approved/aspirate.received.output");
+        var files = Aspirate.Generate(
+            Repository.PathOf("Ledger.Tests/Approved/aspire-manifest.json"), Repository.PathOf("deploy/aspirate"), s_images);
+        foreach (var (name, text) in files)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(received, name))!);
+            File.WriteAllText(Path.Combine(received, name), text);
+        }
+
+        var committed = Repository.PathOf("aspirate-output");
+        Assert.Equal(files.Keys, Directory.GetFiles(committed, "*", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(committed, file).Replace('\\', '/')).Order(StringComparer.Ordinal));
+        Assert.All(files, file => Assert.Equal(file.Value, File.ReadAllText(Path.Combine(committed, file.Key))));
+        Assert.All(files, file => Assert.DoesNotContain(Aspirate.Password, file.Value, StringComparison.Ordinal));
+        Directory.Delete(received, recursive: true);
+    }
+
+    [Fact]
+    public void All_seven_templates_of_Aspirate_are_there() => Assert.Equal(
+        ["dapr-component", "dashboard", "deployment", "kustomization", "namespace", "service", "statefulset"],
+        Directory.GetFiles(Repository.PathOf("deploy/aspirate"), "*.hbs").Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal));
+
+    [Theory]
+    [InlineData("aspirate-output", "aspirate-output")]
+    [InlineData("minikube", "deploy/overlays/minikube")]
+    [InlineData("production", "deploy/overlays/production")]
+    public async Task Kustomize_renders_the_approved_documents(string name, string folder) =>
+        await Repository.ApproveAsync(name, await Repository.OutputOfAsync("kubectl", "kustomize", folder));
+
+    [Fact]
+    public async Task Helm_renders_the_approved_documents() =>
+        await Repository.ApproveAsync("helm", await Repository.OutputOfAsync("helm", "template", "ledger", "deploy/helm/ledger", "--namespace", "ledger"));
+
+    [Fact]
+    public async Task Helm_finds_nothing_to_complain_of() =>
+        await Repository.OutputOfAsync("helm", "lint", "--strict", "deploy/helm/ledger");
+
+    [Theory]
+    [MemberData(nameof(Rendering.Names), MemberType = typeof(Rendering))]
+    public void Every_document_is_an_object_with_a_name_of_its_own(string name)
+    {
+        var rendering = Rendering.Load(name);
+
+        Assert.All(rendering.Objects, thing => Assert.False(
+            string.IsNullOrEmpty(thing.Text("apiVersion")) || string.IsNullOrEmpty(thing.Text("kind")) || string.IsNullOrEmpty(Rendering.NameOf(thing))));
+        Assert.Equal(rendering.Objects.Count, rendering.Objects.Select(thing => (thing.Text("kind"), Rendering.NameOf(thing))).Distinct().Count());
+    }
+}
