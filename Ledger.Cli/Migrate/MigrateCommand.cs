@@ -48,8 +48,9 @@ internal static class MigrateCommand
         string? lastReason = null;
         while (true)
         {
-            var (isDone, message) = await TryAsync(database, check, mayFail: Stopwatch.GetElapsedTime(start) >= wait, cancellationToken);
-            if (isDone || Stopwatch.GetElapsedTime(start) >= wait)
+            var isLast = Stopwatch.GetElapsedTime(start) >= wait;
+            var (isDone, message) = await TryAsync(database, check, mayFail: isLast, cancellationToken);
+            if (isDone || isLast)
             {
                 Console.WriteLine(message);
                 return isDone ? 0 : 1;

@@ -32,6 +32,44 @@ public sealed class MigrationTests(LedgerSystem system)
         Assert.NotEmpty(output.Concat(errors));
     }
 
+    [Fact]
+    public async Task A_check_says_whether_the_schema_is_there_and_applies_nothing()
+    {
+        var address = await FreshDatabaseAsync();
+
+        var before = await MigrateAsync(address, "--check");
+        var again = await MigrateAsync(address, "--check");
+        var migrated = await MigrateAsync(address);
+        var after = await MigrateAsync(address, "--check");
+
+        Assert.Equal([1, 1, 0, 0], [before.ExitCode, again.ExitCode, migrated.ExitCode, after.ExitCode]);
+        Assert.StartsWith("Not applied: ", Assert.Single(again.Output), StringComparison.Ordinal);
+        Assert.Equal("The schema is up to date.", Assert.Single(after.Output));
+    }
+
+    [Fact]
+    public async Task Who_waits_for_the_schema_goes_on_once_another_has_migrated_a_database_that_was_not_there()
+    {
+        var address = new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = $"migration_{Guid.NewGuid():N}", Pooling = false }.ConnectionString;
+
+        var waiting = MigrateAsync(address, "--check", "--wait", "1m");
+        var migrated = await MigrateAsync(address, "--wait", "1m");
+
+        Assert.True(migrated.ExitCode == 0, string.Join('\n', migrated.Output.Concat(migrated.Errors)));
+        var waited = await waiting;
+        Assert.True(waited.ExitCode == 0, string.Join('\n', waited.Output.Concat(waited.Errors)));
+        Assert.Equal("The schema is up to date.", waited.Output[^1]);
+    }
+
+    [Fact]
+    public async Task Waiting_for_a_server_that_never_comes_ends_in_its_error()
+    {
+        var (exitCode, _, errors) = await MigrateAsync("Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d", "--check", "--wait", "1500ms");
+
+        Assert.Equal(2, exitCode);
+        Assert.Contains("127.0.0.1:1", Assert.Single(errors), StringComparison.Ordinal);
+    }
+
     private async Task<string> FreshDatabaseAsync()
     {
         var name = $"migration_{Guid.NewGuid():N}";
@@ -40,6 +78,6 @@ public sealed class MigrationTests(LedgerSystem system)
         return new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = name, Pooling = false }.ConnectionString;
     }
 
-    private static Task<(int ExitCode, string[] Output, string[] Errors)> MigrateAsync(string address) =>
-        Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
+    private static Task<(int ExitCode, string[] Output, string[] Errors)> MigrateAsync(string address, params string[] arguments) =>
+        Tool.RunAsync("ledger", ["migrate", .. arguments], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
 }
