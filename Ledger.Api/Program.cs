@@ -8,7 +8,7 @@ using Ledger.Api.Transactions;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 
-return await Service.RunAsync(() =>
+return await Service.RunAsync(args, () =>
 {
     var builder = WebApplication.CreateSlimBuilder(args);
     builder.AddServiceDefaults();

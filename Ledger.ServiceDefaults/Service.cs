@@ -12,11 +12,13 @@ public sealed class ConfigurationException(string message) : Exception(message);
 public static class Service
 {
     /// <summary>
-    /// Builds and runs a service. A bad option ends it with exit code 1 and one line on standard error, in place of a stack
-    /// trace.
+    /// Builds and runs a service; or, called as <c>health ADDRESS</c>, asks a running one. A bad option ends it with exit code 1
+    /// and one line on standard error, in place of a stack trace.
     /// </summary>
-    public static async Task<int> RunAsync(Func<WebApplication> build)
+    public static async Task<int> RunAsync(string[] args, Func<WebApplication> build)
     {
+        if (args is ["health", var address])
+            return await HealthProbe.RunAsync(address);
         try
         {
             await using var app = build();

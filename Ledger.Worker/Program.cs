@@ -4,7 +4,7 @@ using Ledger.Worker.Backlog;
 using Ledger.Worker.Posting;
 using Ledger.Worker.Verification;
 
-return await Service.RunAsync(() =>
+return await Service.RunAsync(args, () =>
 {
     var builder = WebApplication.CreateSlimBuilder(args);
     builder.AddServiceDefaults();

@@ -7,7 +7,7 @@ namespace Ledger.Tests.Deploy;
 /// <summary>The working copy that these tests were built from, and the programs that read it.</summary>
 public static partial class Repository
 {
-    private static readonly TimeSpan s_timeout = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromMinutes(3);
 
     /// <summary>The folder of <c>Ledger.sln</c>.</summary>
     public static string Root { get; } = FindRoot();
@@ -24,17 +24,35 @@ public static partial class Repository
     public static async Task<string> OutputOfAsync(string program, params string[] arguments)
     {
         Assert.SkipUnless(Exists(program), $"{program} is not installed here: what it would render is held against the approved copies elsewhere.");
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = Root, RedirectStandardOutput = true, RedirectStandardError = true };
+        var (exitCode, output, errors) = await RunAsync(program, arguments);
+        Assert.True(exitCode == 0, $"{program} {string.Join(' ', arguments)} ended with {exitCode}.\n{output}\n{errors}");
+        return output;
+    }
+
+    /// <summary>Runs a program, or one of the repository's scripts, from <see cref="Root"/> to its end.</summary>
+    public static async Task<(int ExitCode, string Output, string Errors)> RunAsync(
+        string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = Root,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[name] = value;
+
         using var process = Process.Start(start)!;
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         deadline.CancelAfter(s_timeout);
         try
         {
+            process.StandardInput.Close();
             var output = process.StandardOutput.ReadToEndAsync(deadline.Token);
             var errors = process.StandardError.ReadToEndAsync(deadline.Token);
             await process.WaitForExitAsync(deadline.Token);
-            Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.\n{await output}\n{await errors}");
-            return await output;
+            return (process.ExitCode, await output, await errors);
         }
         finally
         {
