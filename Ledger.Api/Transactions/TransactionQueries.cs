@@ -19,7 +19,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(Statement("select command from ledger.pending_commands where owner_id = $1 and id = $2", caller, id));
         batch.BatchCommands.Add(Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", caller, id));
-        batch.BatchCommands.Add(Statement(EntriesOf("e.transaction_id = $2"), caller, id));
+        batch.BatchCommands.Add(Statement(EntriesOf("t.id = $2"), caller, id));
 
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         var pending = await reader.ReadAsync(cancellationToken) ? PendingFrom(reader.GetString(0)) : null;
@@ -82,7 +82,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 transactions.Add(TransactionReader.Read(reader, entries[reader.GetGuid(0)] = new(1)));
         }
 
-        await using var read = new NpgsqlCommand(EntriesOf("e.transaction_id = any ($2)"), connection)
+        await using var read = new NpgsqlCommand(EntriesOf("t.id = any ($2)"), connection)
         {
             Parameters = { new() { Value = caller }, new() { Value = entries.Keys.ToArray() } },
         };
@@ -128,10 +128,13 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         parameters.Add(new() { Value = limit });
     }
 
+    // By account and time, the entries' key.
     private static string EntriesOf(string transactions) => $"""
         select e.account_id, e.currency, e.amount, e.balance_after, e.transaction_id
-        from ledger.entries e join ledger.accounts a on a.id = e.account_id
-        where a.owner_id = $1 and {transactions}
+        from ledger.transactions t
+        join ledger.accounts a on a.owner_id = $1
+        join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
+        where {transactions}
         order by e.id
         """;
 

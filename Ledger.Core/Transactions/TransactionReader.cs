@@ -21,10 +21,16 @@ public static class TransactionReader
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
+                // By account and time, the entries' key: on the accounts of those concerned, and on the currency's settlement shards.
                 new NpgsqlBatchCommand("""
                     select e.transaction_id, e.account_id, a.owner_id, e.currency, e.amount, e.balance_after
-                    from ledger.entries e join ledger.accounts a on a.id = e.account_id
-                    where e.transaction_id = any ($1)
+                    from ledger.transactions t
+                    cross join lateral (
+                        select id, owner_id from ledger.accounts where owner_id in (t.owner_id, t.counterparty_id)
+                        union all
+                        select id, owner_id from ledger.accounts where currency = t.currency and kind = 'settlement') a
+                    join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
+                    where t.id = any ($1)
                     order by e.id
                     """)
                 {

@@ -65,12 +65,12 @@ public sealed record Check(string Name, string Rule, string Sql)
                 when 'posted' then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
                 else l.entries <> 0 end
             """),
-        new("known-transaction", "Each entry belongs to a transaction and stands on an account of its currency.", """
+        new("known-transaction", "Each entry belongs to a transaction, at the time of its decision, and stands on an account of its currency.", """
             select format('entry %s: transaction %s %s, account %s in %s %s', e.id,
                 e.transaction_id, case when t.id is null then 'is missing' else 'is there' end,
                 e.account_id, e.currency, case when a.id is null then 'is missing' else 'is there' end)
             from ledger.entries e
-            left join ledger.transactions t on t.id = e.transaction_id
+            left join ledger.transactions t on t.id = e.transaction_id and t.decided_at = e.posted_at
             left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
             where t.id is null or a.id is null
             """),

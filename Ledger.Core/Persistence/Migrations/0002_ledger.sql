@@ -52,7 +52,8 @@ create index transactions_of_owner on ledger.transactions (owner_id, id);
 create index transactions_of_counterparty on ledger.transactions (counterparty_id, id) where counterparty_id is not null;
 
 -- The primary key is the statement: an account's entries in the order in which they were posted. posted_at comes from
--- the database's clock after the account is locked, so per account it never runs backwards.
+-- the database's clock after the account is locked, so per account it never runs backwards. It is also the transaction's
+-- decided_at: account and time find the entries of a transaction, which therefore need no index of their own.
 create table ledger.entries (
     account_id     uuid not null,
     posted_at      timestamptz not null,
@@ -63,7 +64,6 @@ create table ledger.entries (
     balance_after  bigint,
     primary key (account_id, posted_at, id)
 );
-create index entries_of_transaction on ledger.entries (transaction_id);
 
 -- Who used which key for which command. The outcome is the transaction of that id, or the pending command.
 create table ledger.idempotency_keys (
