@@ -15,9 +15,12 @@ public static partial class Connections
     /// Adds an <see cref="NpgsqlDataSource"/> for SQL and <typeparamref name="TContext"/> for what Entity Framework does,
     /// both on connection string <c>ledgerdb</c>.
     /// </summary>
-    public static void AddPostgres<TContext>(this IHostApplicationBuilder builder) where TContext : DbContext
+    /// <param name="role">
+    /// The role of the database whose rights are enough: every connection steps down to it. Null: those of whoever logs in.
+    /// </param>
+    public static void AddPostgres<TContext>(this IHostApplicationBuilder builder, string? role = null) where TContext : DbContext
     {
-        var connectionString = new NpgsqlConnectionStringBuilder(builder.Configuration.RequiredConnectionString(ResourceNames.Database))
+        var connection = new NpgsqlConnectionStringBuilder(builder.Configuration.RequiredConnectionString(ResourceNames.Database))
         {
             ApplicationName = builder.Environment.ApplicationName,
             // Each statement of the ledger is one of few texts: prepare those that come twice.
@@ -25,7 +28,15 @@ public static partial class Connections
             AutoPrepareMinUsages = 2,
             // A dead peer is noticed although nothing is being sent.
             KeepAlive = 15,
-        }.ConnectionString;
+        };
+        if (role is not null && role != connection.Username)
+        {
+            // From the start of the session, so that it costs no round trip; and for its whole life: the reset between two users
+            // of a pooled connection would step up again. Nothing leaves settings behind that it would have to take away.
+            connection.Options = $"{connection.Options} -c role={role}".TrimStart();
+            connection.NoResetOnClose = true;
+        }
+        var connectionString = connection.ConnectionString;
 
         builder.Services.AddSingleton(services =>
             new NpgsqlDataSourceBuilder(connectionString)

@@ -8,7 +8,7 @@ return await Service.RunAsync(args, () =>
 {
     var builder = WebApplication.CreateSlimBuilder(args);
     builder.AddServiceDefaults();
-    builder.AddPostgres<LedgerDbContext>();
+    builder.AddPostgres<LedgerDbContext>(DatabaseRoles.Worker);
     builder.AddRabbitMQ();
     builder.AddPosting();
     builder.AddBacklog();

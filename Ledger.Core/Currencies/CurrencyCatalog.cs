@@ -35,6 +35,9 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
         }
     }
 
+    /// <summary>Forgets how old it is: this process has just changed a currency.</summary>
+    public void Expire() => Volatile.Write(ref _readAt, 0);
+
     private async Task<FrozenDictionary<string, Currency>> ReadAsync(CancellationToken cancellationToken)
     {
         // One reads; the others go on with what there is, if there is something.

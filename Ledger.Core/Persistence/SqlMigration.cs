@@ -24,3 +24,6 @@ internal sealed class LedgerMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0003_verifications")]
 internal sealed class VerificationsMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0004_access")]
+internal sealed class AccessMigration : SqlMigration;

@@ -105,8 +105,9 @@ internal sealed class Batch(int capacity)
 
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             insert into ledger.transactions
-                (id, kind, status, owner_id, counterparty_id, currency, amount, reference, metadata, created_at, decided_at, rejection, available)
-            select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                (id, kind, status, owner_id, counterparty_id, currency, amount, reference, metadata, created_at, decided_at, rejection, available,
+                 caller_id)
+            select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             """)
         {
             Parameters =
@@ -124,6 +125,7 @@ internal sealed class Batch(int capacity)
                 Column(_outcomes, t => t.DecidedAt!.Value, NpgsqlDbType.TimestampTz),
                 Column(_outcomes, t => t.Rejection?.Code),
                 Column(_outcomes, t => t.Rejection?.Available),
+                Column(_decided, c => c.CallerId),
             },
         });
     }
@@ -167,12 +169,12 @@ internal sealed class Batch(int capacity)
 
     private void WriteKeys(NpgsqlBatch batch, Book book)
     {
-        var keyed = _decided.FindAll(c => c.IdempotencyKey is { } key && !book.IsStored(c.OwnerId, key));
+        var keyed = _decided.FindAll(c => c.IdempotencyKey is { } key && !book.IsStored(c.KeyOwnerId, key));
         if (keyed.Count == 0)
             return;
 
         // In key order, and without "on conflict": if another worker just took the same key, this batch must look again.
-        keyed.Sort((a, b) => (a.OwnerId, a.IdempotencyKey).CompareTo((b.OwnerId, b.IdempotencyKey)));
+        keyed.Sort((a, b) => (a.KeyOwnerId, a.IdempotencyKey).CompareTo((b.KeyOwnerId, b.IdempotencyKey)));
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id)
             select * from unnest($1, $2, $3, $4)
@@ -180,7 +182,7 @@ internal sealed class Batch(int capacity)
         {
             Parameters =
             {
-                Column(keyed, c => c.OwnerId), Column(keyed, c => c.IdempotencyKey!), Column(keyed, c => c.RequestHash!), Column(keyed, c => c.Id),
+                Column(keyed, c => c.KeyOwnerId), Column(keyed, c => c.IdempotencyKey!), Column(keyed, c => c.RequestHash!), Column(keyed, c => c.Id),
             },
         });
     }

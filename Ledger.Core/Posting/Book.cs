@@ -16,7 +16,7 @@ internal sealed class Book
     private readonly Dictionary<string, CurrencyState> _currencies = new(8);
     private readonly Dictionary<(Guid Owner, string Key), KeyUse> _keys = [];
     private readonly Dictionary<Guid, Transaction> _outcomes = [];
-    private HashSet<Guid> _newOwners = [];
+    private Dictionary<Guid, bool> _newOwners = [];
     private int _count;
 
     private Book(int capacity)
@@ -44,7 +44,7 @@ internal sealed class Book
     {
         _outcomes[command.Id] = outcome;
         if (command.IdempotencyKey is { } key)
-            _keys.TryAdd((command.OwnerId, key), new KeyUse(command.RequestHash!, command.Id, IsStored: false));
+            _keys.TryAdd((command.KeyOwnerId, key), new KeyUse(command.RequestHash!, command.Id, IsStored: false));
     }
 
     /// <summary>Whether the key is in the database already: the API reserves it where it records a command as pending.</summary>
@@ -55,9 +55,9 @@ internal sealed class Book
     {
         if (_accountOf.TryGetValue((owner, currency), out var index))
             return index;
-        if (!_newOwners.Contains(owner))
+        if (!_newOwners.TryGetValue(owner, out var isFrozen))
             return Nobody;
-        index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true });
+        index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true, Frozen = isFrozen });
         _accountOf[(owner, currency)] = index;
         return index;
     }
@@ -80,7 +80,7 @@ internal sealed class Book
                 wanted.Add((recipient, command.Currency));
             if (command.IdempotencyKey is { } key)
             {
-                keyOwners.Add(command.OwnerId);
+                keyOwners.Add(command.KeyOwnerId);
                 keys.Add(key);
             }
         }
@@ -215,14 +215,16 @@ internal sealed class Book
             return;
 
         var owners = wanted.Where(w => !_accountOf.ContainsKey(w)).Select(w => w.Owner).Distinct().ToArray();
-        await using var command = new NpgsqlCommand("select id from identity.users where id = any ($1)", connection)
+        // The lock that the foreign key would take anyway, taken before the look: nobody is frozen between that and the insert.
+        await using var command = new NpgsqlCommand(
+            "select id, frozen_at is not null from identity.users where id = any ($1) order by id for key share", connection)
         {
             Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = owners } },
         };
         _newOwners = new(owners.Length);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
-            _newOwners.Add(reader.GetGuid(0));
+            _newOwners.Add(reader.GetGuid(0), reader.GetBoolean(1));
     }
 
     private int Add(in AccountState account)

@@ -48,7 +48,7 @@ public sealed class PostingEngine
             return new Decision(command, DecisionKind.Known, command.Id, known);
         }
 
-        if (command.IdempotencyKey is { } key && book.KeyOf(command.OwnerId, key) is { } use && use.TransactionId != command.Id)
+        if (command.IdempotencyKey is { } key && book.KeyOf(command.KeyOwnerId, key) is { } use && use.TransactionId != command.Id)
         {
             batch.Forget(command);
             return use.RequestHash.AsSpan().SequenceEqual(command.RequestHash)
@@ -64,6 +64,9 @@ public sealed class PostingEngine
 
     private static Transaction Settle(Command command, Book book)
     {
+        // Whoever was authenticated spends its own money alone. The API holds to that; a fault there ends here.
+        if (command.Kind != TransactionKind.Deposit && command.CallerId is { } caller && caller != command.OwnerId)
+            return Rejected(command, book, new Rejection(RejectionCodes.Forbidden));
         if (book.Currency(command.Currency) is not { } currency)
             return Rejected(command, book, new Rejection(RejectionCodes.CurrencyUnknown));
         if (!currency.Enabled)

@@ -13,8 +13,18 @@ public sealed record Command
 
     public required TransactionKind Kind { get; init; }
 
-    /// <summary>The user on whose authority money moves: credited by a deposit, debited by the other kinds.</summary>
+    /// <summary>The user whose money moves: credited by a deposit, debited by the other kinds.</summary>
     public required Guid OwnerId { get; init; }
+
+    /// <summary>
+    /// Whom the API authenticated, where that is not the owner: an operator, or an API key, that acts for it. Such a command
+    /// may credit the owner and never debit it, which the engine checks again.
+    /// </summary>
+    public Guid? CallerId { get; init; }
+
+    /// <summary>Whose idempotency keys the command's is one of: keys belong to whoever sends them.</summary>
+    [JsonIgnore]
+    public Guid KeyOwnerId => CallerId ?? OwnerId;
 
     /// <summary>The user whom a transfer credits; null if nobody has the address that the sender gave.</summary>
     public Guid? RecipientId { get; init; }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Ledger.Core.Messaging;
+using Ledger.Core.Persistence;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -30,38 +31,47 @@ public static class PendingCommands
             {
                 BatchCommands =
                 {
+                    DatabaseRoles.ActFor(command.KeyOwnerId),
                     new NpgsqlBatchCommand("""
                         insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id)
                         values ($1, $2, $3, $4) on conflict do nothing
                         """)
                     {
-                        Parameters = { new() { Value = command.OwnerId }, new() { Value = key }, new() { Value = command.RequestHash! }, new() { Value = command.Id } },
+                        Parameters = { new() { Value = command.KeyOwnerId }, new() { Value = key }, new() { Value = command.RequestHash! }, new() { Value = command.Id } },
                     },
                     new NpgsqlBatchCommand("select request_hash, transaction_id from ledger.idempotency_keys where owner_id = $1 and key = $2")
                     {
-                        Parameters = { new() { Value = command.OwnerId }, new() { Value = key } },
+                        Parameters = { new() { Value = command.KeyOwnerId }, new() { Value = key } },
                     },
                 },
             };
             await using var reader = await reserve.ExecuteReaderAsync(cancellationToken);
+            await reader.NextResultAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
             if (reader.GetGuid(1) is var holder && holder != command.Id)
                 return new KeyConflict(holder, reader.GetFieldValue<byte[]>(0).AsSpan().SequenceEqual(command.RequestHash));
         }
 
-        await using var record = new NpgsqlCommand("""
-            insert into ledger.pending_commands (id, owner_id, command, relayed_at)
-            select $1, $2, $3, case when $4 then clock_timestamp() end
-            where not exists (select from ledger.transactions where id = $1)
-            on conflict do nothing
-            """, connection, transaction)
+        await using var record = new NpgsqlBatch(connection, transaction)
         {
-            Parameters =
+            BatchCommands =
             {
-                new() { Value = command.Id },
-                new() { Value = command.OwnerId },
-                new() { Value = JsonSerializer.Serialize(command, MessageJson.Default.Command), NpgsqlDbType = NpgsqlDbType.Json },
-                new() { Value = published },
+                DatabaseRoles.ActFor(command.OwnerId),
+                new NpgsqlBatchCommand("""
+                    insert into ledger.pending_commands (id, owner_id, command, relayed_at)
+                    select $1, $2, $3, case when $4 then clock_timestamp() end
+                    where not exists (select from ledger.transactions where id = $1)
+                    on conflict do nothing
+                    """)
+                {
+                    Parameters =
+                    {
+                        new() { Value = command.Id },
+                        new() { Value = command.OwnerId },
+                        new() { Value = JsonSerializer.Serialize(command, MessageJson.Default.Command), NpgsqlDbType = NpgsqlDbType.Json },
+                        new() { Value = published },
+                    },
+                },
             },
         };
         await record.ExecuteNonQueryAsync(cancellationToken);

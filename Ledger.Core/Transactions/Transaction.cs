@@ -53,6 +53,8 @@ public static class RejectionCodes
     public const string AccountFrozen = "account_frozen";
     public const string RecipientUnknown = "recipient_unknown";
     public const string BalanceOverflow = "balance_overflow";
+    /// <summary>Somebody other than the owner wanted its money moved. The API refuses that; so does the engine.</summary>
+    public const string Forbidden = "forbidden";
 }
 
 /// <summary>How far a command has come.</summary>

@@ -61,8 +61,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
-                // A connection that broke while nobody used it says so with an exception of its own kind.
-                var isLost = _connection is { FullState: not ConnectionState.Open };
+                // A connection that was never opened, or broke while nobody used it, says so with exceptions of all kinds.
+                var isLost = _connection is not { FullState: ConnectionState.Open };
                 await CloseAsync();
                 if (IsRace(e) && ++races < MaxRaces)
                     continue;
@@ -121,6 +121,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         {
             _connection = null;
             await connection.DisposeAsync();
+            // Nobody else gets this connection with its settings.
+            database.Clear();
         }
     }
 

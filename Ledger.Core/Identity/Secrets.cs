@@ -1,0 +1,47 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Ledger.Core.Identity;
+
+/// <summary>Random secrets that are told once and kept as hashes. 256 random bits need no salt and no slow hash.</summary>
+public static class Secrets
+{
+    private const int Bytes = 32;
+
+    /// <summary>How many characters a secret has behind its prefix.</summary>
+    public const int Length = (Bytes * 8 + 5) / 6;
+
+    /// <summary>A secret behind a prefix that says what it is, also to whoever finds it where it should not be.</summary>
+    public static string New(string prefix) => prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(Bytes));
+
+    /// <summary>What is stored of a secret.</summary>
+    public static byte[] Hash(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));
+}
+
+/// <summary>What servers authenticate with: a role, until it expires or is revoked.</summary>
+public static class ApiKey
+{
+    public const string Prefix = "lk_";
+
+    /// <summary>The length of a whole key.</summary>
+    public const int Length = 3 + Secrets.Length;
+}
+
+/// <summary>What stands in the audit trail. Names are never changed.</summary>
+public static class AuditActions
+{
+    public const string SignedIn = "signed_in";
+    public const string SignInFailed = "sign_in_failed";
+    public const string SignedOut = "signed_out";
+    public const string PasswordChanged = "password_changed";
+    public const string RefreshReused = "refresh_token_reused";
+    public const string UserFrozen = "user_frozen";
+    public const string UserUnfrozen = "user_unfrozen";
+    public const string CurrencyAdded = "currency_added";
+    public const string CurrencyEnabled = "currency_enabled";
+    public const string CurrencyDisabled = "currency_disabled";
+    public const string RoleGranted = "role_granted";
+    public const string ApiKeyCreated = "api_key_created";
+    public const string ApiKeyRevoked = "api_key_revoked";
+}
