@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Ledger.Api.Administration;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
 using Ledger.Api.Identity;
@@ -13,6 +14,7 @@ namespace Ledger.Api;
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     AllowDuplicateProperties = false,
     MaxDepth = 32)]
+[JsonSerializable(typeof(DepositRequest))]
 [JsonSerializable(typeof(MoneyRequest))]
 [JsonSerializable(typeof(TransferRequest))]
 [JsonSerializable(typeof(TransactionResponse))]
@@ -23,7 +25,16 @@ namespace Ledger.Api;
 [JsonSerializable(typeof(RegisterRequest))]
 [JsonSerializable(typeof(RegisterResponse))]
 [JsonSerializable(typeof(LoginRequest))]
+[JsonSerializable(typeof(TokenResponse))]
+[JsonSerializable(typeof(RefreshRequest))]
+[JsonSerializable(typeof(LogoutRequest))]
+[JsonSerializable(typeof(PasswordRequest))]
 [JsonSerializable(typeof(MeResponse))]
+[JsonSerializable(typeof(UserPage))]
+[JsonSerializable(typeof(FreezeRequest))]
+[JsonSerializable(typeof(CurrencyRequest))]
+[JsonSerializable(typeof(VerificationResponse))]
+[JsonSerializable(typeof(AuditPage))]
 [JsonSerializable(typeof(ProblemDetails))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string[]>))]
 [JsonSerializable(typeof(Dictionary<string, string[]>))]

@@ -1,3 +1,4 @@
+using Ledger.Api.Administration;
 using Ledger.Api.Balances;
 using Ledger.Api.Commands;
 using Ledger.Api.Currencies;
@@ -8,35 +9,51 @@ using Ledger.Api.Transactions;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 
-return await Service.RunAsync(args, () =>
+return await Service.RunAsync(args, () => Ledger.Api.Application.Build(args));
+
+namespace Ledger.Api
 {
-    var builder = WebApplication.CreateSlimBuilder(args);
-    builder.AddServiceDefaults();
-    builder.AddPostgres<LedgerDbContext>();
-    builder.AddRabbitMQ();
-    builder.AddHttpLimits();
-    builder.AddJsonAndProblems();
-    builder.AddIdentity();
-    builder.AddCommandGateway();
-    builder.AddTransactions();
-    builder.AddOpenApiDocument();
+    /// <summary>The API, from top to bottom.</summary>
+    public static class Application
+    {
+        /// <summary>Everything in its place, nothing started.</summary>
+        public static WebApplication Build(string[] args)
+        {
+            var builder = WebApplication.CreateSlimBuilder(args);
+            builder.AddServiceDefaults();
+            builder.AddPostgres<LedgerDbContext>(DatabaseRoles.Api);
+            builder.AddRabbitMQ();
+            builder.AddHttpLimits();
+            builder.AddRateLimits();
+            builder.AddEdge();
+            builder.AddJsonAndProblems();
+            builder.AddIdentity();
+            builder.AddCommandGateway();
+            builder.AddTransactions();
+            builder.AddOpenApiDocument();
 
-    var app = builder.Build();
-    app.UseServiceDefaults();
-    app.UseRequestSpans();
-    app.UsePathPrefix();
-    app.UseExceptionHandler();
-    app.UseStatusCodePages();
-    app.UseAuthentication();
-    app.UseAuthorization();
+            var app = builder.Build();
+            app.UseServiceDefaults();
+            app.UseRequestSpans();
+            app.UseEdge();
+            app.UseExceptionHandler();
+            app.UseStatusCodePages();
+            app.UseRequestTimeouts();
+            app.UseAuthentication();
+            app.UseRateLimiter();
+            app.UseAuthorization();
 
-    var api = app.MapGroup("/api/v1");
-    api.MapIdentity();
-    api.MapCurrencies();
-    api.MapBalances();
-    api.MapTransactions();
-    app.MapOpenApi().AllowAnonymous();
-    app.MapScalar();
-    app.MapServiceHealth();
-    return app;
-});
+            var api = app.MapGroup("/api/v1");
+            api.MapIdentity();
+            api.MapCurrencies();
+            api.MapBalances();
+            api.MapTransactions();
+            api.MapAdministration();
+            app.MapOpenApi().AllowAnonymous();
+            app.MapScalar();
+            app.MapServiceHealth();
+            app.LogSelfServiceDeposits();
+            return app;
+        }
+    }
+}

@@ -1,3 +1,4 @@
+using Ledger.Api.Http;
 using Ledger.Api.Identity;
 using Ledger.Api.Problems;
 using Ledger.Core.Currencies;
@@ -11,7 +12,8 @@ public static class BalanceEndpoints
 {
     public static void MapBalances(this IEndpointRouteBuilder routes)
     {
-        var group = routes.MapGroup("/balances").RequireAuthorization().WithTags("Balances");
+        var group = routes.MapGroup("/balances").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Balances")
+            .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
         group.MapGet("", ListAsync).WithName("ListBalances")
             .WithSummary("The caller's balances")
@@ -24,13 +26,20 @@ public static class BalanceEndpoints
             .ProducesProblem(StatusCodes.Status404NotFound);
     }
 
-    private static async Task<Ok<BalancesResponse>> ListAsync(
-        HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
+    private static Task<Ok<BalancesResponse>> ListAsync(
+        HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
+        ListOfAsync(context.Caller().Id, database, catalog, cancellationToken);
+
+    /// <summary>A user's balances, for whoever may see them.</summary>
+    internal static async Task<Ok<BalancesResponse>> ListOfAsync(
+        Guid user, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
-        await using var command = database.CreateCommand(
-            "select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency");
-        command.Parameters.Add(new() { Value = context.User.UserId() });
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await using var reader = await database.ReadForAsync(
+            user, cancellationToken,
+            new NpgsqlBatchCommand("select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency")
+            {
+                Parameters = { new() { Value = user } },
+            });
         var accounts = new List<(Guid Id, string Currency, long Posted, long Held)>();
         while (await reader.ReadAsync(cancellationToken))
             accounts.Add((reader.GetGuid(0), reader.GetString(1), reader.GetInt64(2), reader.GetInt64(3)));
@@ -49,7 +58,8 @@ public static class BalanceEndpoints
         if (!(await catalog.GetAsync([currency], cancellationToken)).TryGetValue(currency, out var money))
             return Problem.NotFound(context);
 
-        await using var command = database.CreateCommand(time is null
+        var caller = context.Caller().Id;
+        var command = new NpgsqlBatchCommand(time is null
             ? "select id, posted, held from ledger.accounts where owner_id = $1 and currency = $2 and kind = 'user'"
             : """
               select a.id, coalesce(e.balance_after, 0), 0::bigint
@@ -60,11 +70,11 @@ public static class BalanceEndpoints
                   order by posted_at desc, id desc limit 1) e on true
               where a.owner_id = $1 and a.currency = $2 and a.kind = 'user'
               """);
-        command.Parameters.Add(new() { Value = context.User.UserId() });
+        command.Parameters.Add(new() { Value = caller });
         command.Parameters.Add(new() { Value = currency });
         if (time is { } then)
             command.Parameters.Add(new() { Value = then.UtcDateTime });
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await using var reader = await database.ReadForAsync(caller, cancellationToken, command);
         return TypedResults.Ok(await reader.ReadAsync(cancellationToken)
             ? BalanceResponse.Of(reader.GetGuid(0), money, reader.GetInt64(1), reader.GetInt64(2))
             : BalanceResponse.Of(null, money, 0, 0));

@@ -1,11 +1,12 @@
 using System.ComponentModel.DataAnnotations;
 using Ledger.ServiceDefaults;
+using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Http;
 
-/// <summary>What one request may be: <c>Ledger__Http__…</c>.</summary>
+/// <summary>What one request may be, and how the outside reaches this process: <c>Ledger__Http__…</c>.</summary>
 public sealed class HttpOptions
 {
     /// <summary>Bytes of a request body.</summary>
@@ -16,9 +17,23 @@ public sealed class HttpOptions
     [Range(4_096, 1_000_000)]
     public int MaxHeaderBytes { get; set; } = 16 * 1024;
 
+    /// <summary>Seconds that a request's headers may take to arrive.</summary>
+    [Range(1, 600)]
+    public int HeaderSeconds { get; set; } = 15;
+
+    /// <summary>Seconds after which a request is given up with 503. Commands have a bound of their own, which clients choose.</summary>
+    [Range(1, 600)]
+    public int RequestSeconds { get; set; } = 30;
+
     /// <summary>The path below which an ingress serves the API, such as <c>/ledger</c>, and which it passes on; empty for none.</summary>
     [RegularExpression("(/[A-Za-z0-9._~-]+)*", ErrorMessage = "{0} takes a path such as /ledger.")]
     public string PathPrefix { get; set; } = "";
+
+    /// <summary>Addresses or networks (CIDR) of the proxies whose X-Forwarded-For, -Proto and -Host are believed, separated by commas.</summary>
+    public string KnownProxies { get; set; } = "";
+
+    /// <summary>Origins whose pages may call the API from a browser, separated by commas; none unless set.</summary>
+    public string CorsOrigins { get; set; } = "";
 }
 
 public static class HttpLimits
@@ -31,19 +46,15 @@ public static class HttpLimits
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = http.Value.MaxBodyBytes;
             kestrel.Limits.MaxRequestHeadersTotalSize = http.Value.MaxHeaderBytes;
+            // Bodies have Kestrel's own minimum: 240 bytes a second, after five seconds.
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(http.Value.HeaderSeconds);
         });
-    }
-
-    /// <summary>
-    /// Takes the prefix from the path before routes are looked up, so that each of them exists with it and, for probes, without;
-    /// addresses in answers have it.
-    /// </summary>
-    public static void UsePathPrefix(this WebApplication app)
-    {
-        var prefix = app.Services.GetRequiredService<IOptions<HttpOptions>>().Value.PathPrefix;
-        if (prefix.Length == 0)
-            return;
-        app.UsePathBase(prefix);
-        app.UseRouting();
+        builder.Services.AddRequestTimeouts(_ => { });
+        builder.Services.AddOptions<RequestTimeoutOptions>().Configure<IOptions<HttpOptions>>((timeouts, http) =>
+            timeouts.DefaultPolicy = new RequestTimeoutPolicy
+            {
+                Timeout = TimeSpan.FromSeconds(http.Value.RequestSeconds),
+                TimeoutStatusCode = StatusCodes.Status503ServiceUnavailable,
+            });
     }
 }

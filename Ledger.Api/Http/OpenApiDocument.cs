@@ -3,6 +3,7 @@ using Ledger.Api.Transactions;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.OpenApi;
+using Microsoft.Extensions.Options;
 using Microsoft.OpenApi;
 
 namespace Ledger.Api.Http;
@@ -12,7 +13,7 @@ public static class OpenApiDocument
 {
     public static void AddOpenApiDocument(this IHostApplicationBuilder builder) => builder.Services.AddOpenApi(options =>
     {
-        options.AddDocumentTransformer((document, _, _) =>
+        options.AddDocumentTransformer((document, context, _) =>
         {
             document.Info = new OpenApiInfo
             {
@@ -27,14 +28,15 @@ public static class OpenApiDocument
                     """,
             };
             // Wherever the document was read from; the address of whoever asked does not belong into it.
-            document.Servers = [new OpenApiServer { Url = "/" }];
+            var prefix = context.ApplicationServices.GetRequiredService<IOptions<HttpOptions>>().Value.PathPrefix;
+            document.Servers = [new OpenApiServer { Url = $"{prefix}/" }];
             document.Components ??= new OpenApiComponents();
             document.Components.SecuritySchemes ??= new Dictionary<string, IOpenApiSecurityScheme>();
             document.Components.SecuritySchemes["bearer"] = new OpenApiSecurityScheme
             {
                 Type = SecuritySchemeType.Http,
                 Scheme = "bearer",
-                Description = "The `accessToken` of POST /api/v1/identity/login.",
+                Description = "The `accessToken` of POST /api/v1/identity/login, or an API key (`lk_…`).",
             };
             return Task.CompletedTask;
         });

@@ -1,8 +1,7 @@
 using System.ComponentModel;
-using System.Security.Claims;
+using Ledger.Api.Http;
 using Ledger.Api.Problems;
 using Ledger.Core.Identity;
-using Microsoft.AspNetCore.Authentication.BearerToken;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Identity;
 using Npgsql;
@@ -16,18 +15,32 @@ public static class IdentityEndpoints
     {
         var group = routes.MapGroup("/identity").WithTags("Identity");
 
-        group.MapPost("/register", RegisterAsync).AllowAnonymous().WithName("Register")
+        var open = group.MapGroup("").AllowAnonymous().RequireRateLimiting(RateLimits.PerAddress)
+            .ProducesProblem(StatusCodes.Status429TooManyRequests);
+        open.MapPost("/register", RegisterAsync).WithName("Register")
             .WithSummary("Become a user")
-            .WithDescription("The password has 8 to 128 characters, whichever they are. 409 `email_taken` if the address is registered.")
+            .WithDescription("The password has 8 to 128 characters, whichever they are, and is none that everybody tries first. 409 `email_taken` if the address is registered.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict);
-        group.MapPost("/login", LoginAsync).AllowAnonymous().WithName("Login")
-            .WithSummary("Get an access token")
-            .WithDescription("Send it as `Authorization: Bearer …`. 401 `invalid_credentials` does not tell which of the two was wrong; 429 after repeated failures.")
-            .Produces<AccessTokenResponse>()
+        open.MapPost("/login", LoginAsync).WithName("Login")
+            .WithSummary("Begin a session: get an access token and a refresh token")
+            .WithDescription("Send the access token as `Authorization: Bearer …`. 401 `invalid_credentials` does not tell which of the two was wrong; 429 after repeated failures, whoever has the address; 403 `forbidden` for a frozen user.")
+            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
+        open.MapPost("/refresh", RefreshAsync).WithName("Refresh")
+            .WithSummary("Get the next pair of tokens for a refresh token")
+            .WithDescription("Each refresh token is good once. One that comes again ends its session: 401 `invalid_token`, also for the access tokens of it.")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
+
+        var own = group.MapGroup("").RequireAuthorization(Policies.User)
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests);
-        group.MapGet("/me", MeAsync).RequireAuthorization().WithName("Me")
-            .WithSummary("Who the caller is")
-            .ProducesProblem(StatusCodes.Status401Unauthorized);
+        own.MapPost("/logout", LogoutAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Logout")
+            .WithSummary("End a session, or all of them")
+            .WithDescription("The session of the refresh token; without a body, all of the caller's. Its access tokens are refused within seconds.");
+        own.MapPost("/password", ChangePasswordAsync).RequireRateLimiting(RateLimits.PerAddress).WithName("ChangePassword")
+            .WithSummary("Change the password")
+            .WithDescription("Ends all other sessions of the caller. 401 `invalid_credentials` if the current password is wrong; that counts as a failed login.")
+            .ProducesProblem(StatusCodes.Status400BadRequest);
+        own.MapGet("/me", MeAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Me")
+            .WithSummary("Who the caller is");
     }
 
     private static async Task<Results<Created<RegisterResponse>, ProblemHttpResult>> RegisterAsync(
@@ -36,8 +49,8 @@ public static class IdentityEndpoints
         var errors = new Dictionary<string, string[]>();
         if (!RegisteredEmail.IsEmail(request.Email))
             errors["email"] = ["Must be an e-mail address."];
-        if (request.Password is not { Length: >= Passwords.MinLength and <= Passwords.MaxLength })
-            errors["password"] = [$"Must have {Passwords.MinLength} to {Passwords.MaxLength} characters."];
+        if (Passwords.ErrorOf(request.Password, request.Email) is { } error)
+            errors["password"] = [error];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 
@@ -65,54 +78,104 @@ public static class IdentityEndpoints
     private static ProblemHttpResult EmailTaken(HttpContext context) =>
         Problem.Of(context, StatusCodes.Status409Conflict, "email_taken", "This e-mail address is registered.");
 
-    private static async Task<Results<SignInHttpResult, ProblemHttpResult>> LoginAsync(
-        LoginRequest request, HttpContext context, UserManager<User> users, Passwords passwords, TimeProvider clock)
+    private static async Task<Results<Ok<TokenResponse>, ProblemHttpResult>> LoginAsync(
+        LoginRequest request, HttpContext context, LoginAttempts attempts, Sessions sessions)
     {
         if (!RegisteredEmail.IsEmail(request.Email) || request.Password is not { Length: <= Passwords.MaxLength })
-            return InvalidCredentials(context);
-
-        var user = await users.FindByEmailAsync(request.Email);
-        if (user is null)
         {
-            // As long as for somebody who is registered: the time of the answer does not tell who is.
-            passwords.Waste(request.Password);
+            IdentityMetrics.CountLogin("failed");
             return InvalidCredentials(context);
         }
-        if (await users.IsLockedOutAsync(user))
-            return LockedOut(context, user, clock);
-        if (!await users.CheckPasswordAsync(user, request.Password))
-        {
-            await users.AccessFailedAsync(user);
-            return await users.IsLockedOutAsync(user) ? LockedOut(context, user, clock) : InvalidCredentials(context);
-        }
-        if (user.AccessFailedCount > 0)
-            await users.ResetAccessFailedCountAsync(user);
 
-        var identity = new ClaimsIdentity(BearerTokenDefaults.AuthenticationScheme);
-        identity.AddClaim(new Claim(ClaimTypes.NameIdentifier, user.Id.ToString()));
-        foreach (var role in await users.GetRolesAsync(user))
-            identity.AddClaim(new Claim(ClaimTypes.Role, role));
+        var attempt = await attempts.CheckAsync(context, request.Email, request.Password);
+        if (attempt.Outcome != LoginOutcome.Succeeded)
+            return Refused(context, attempt);
+        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!, LoginAttempts.AddressOf(request.Email));
+        if (tokens is null)
+            return Refused(context, new LoginAttempt(LoginOutcome.Failed));
         IdentityMetrics.CountLogin("succeeded");
-        return TypedResults.SignIn(new ClaimsPrincipal(identity), authenticationScheme: BearerTokenDefaults.AuthenticationScheme);
+        return TypedResults.Ok(tokens);
     }
 
-    private static ProblemHttpResult InvalidCredentials(HttpContext context)
+    private static ProblemHttpResult Refused(HttpContext context, LoginAttempt attempt)
     {
-        IdentityMetrics.CountLogin("failed");
-        return Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_credentials", "The e-mail address or the password is wrong.");
+        switch (attempt.Outcome)
+        {
+            case LoginOutcome.Locked:
+                IdentityMetrics.CountLogin("locked_out");
+                context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter!.Value.TotalSeconds))
+                    .ToString(System.Globalization.CultureInfo.InvariantCulture);
+                return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed attempts.");
+            case LoginOutcome.Frozen:
+                // Told to whoever knows the password, and nobody else.
+                IdentityMetrics.CountLogin("frozen");
+                return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "This user is frozen.");
+            default:
+                IdentityMetrics.CountLogin("failed");
+                return InvalidCredentials(context);
+        }
     }
 
-    private static ProblemHttpResult LockedOut(HttpContext context, User user, TimeProvider clock)
+    private static ProblemHttpResult InvalidCredentials(HttpContext context) =>
+        Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_credentials", "The e-mail address or the password is wrong.");
+
+    private static async Task<Results<Ok<TokenResponse>, ProblemHttpResult>> RefreshAsync(RefreshRequest request, HttpContext context, Sessions sessions)
     {
-        IdentityMetrics.CountLogin("locked_out");
-        var seconds = Math.Max(1, (int)Math.Ceiling((user.LockoutEnd!.Value - clock.GetUtcNow()).TotalSeconds));
-        context.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed attempts.");
+        if (string.IsNullOrEmpty(request.RefreshToken))
+            return Problem.Invalid(context, new Dictionary<string, string[]> { ["refreshToken"] = ["Is required."] });
+        return await sessions.RefreshAsync(context, request.RefreshToken) is { } tokens
+            ? TypedResults.Ok(tokens)
+            : Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown, spent, or its session has ended: log in again.");
+    }
+
+    private static async Task<NoContent> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions, NpgsqlDataSource database)
+    {
+        var user = context.Caller().Id;
+        if (request?.RefreshToken is { } refreshToken)
+            await sessions.CloseAsync(user, refreshToken);
+        else
+            await sessions.CloseAllAsync(user);
+        await database.ExecuteAsync(Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+        return TypedResults.NoContent();
+    }
+
+    private static async Task<Results<NoContent, ProblemHttpResult>> ChangePasswordAsync(
+        PasswordRequest request, HttpContext context, UserManager<User> users, LoginAttempts attempts, Sessions sessions, IPasswordHasher<User> hasher,
+        NpgsqlDataSource database)
+    {
+        var caller = context.Caller();
+        if (await users.FindByIdAsync(caller.Id.ToString()) is not { Email: { } email } user)
+            return Problem.NotFound(context);
+        var errors = new Dictionary<string, string[]>();
+        if (request.CurrentPassword is not { Length: > 0 and <= Passwords.MaxLength })
+            errors["currentPassword"] = ["Is required."];
+        if (Passwords.ErrorOf(request.NewPassword, email) is { } error)
+            errors["newPassword"] = [error];
+        if (errors.Count > 0)
+            return Problem.Invalid(context, errors);
+
+        var attempt = await attempts.CheckAsync(context, email, request.CurrentPassword!);
+        if (attempt.Outcome != LoginOutcome.Succeeded)
+            return Refused(context, attempt);
+        await database.ExecuteAsync(
+            new NpgsqlBatchCommand("update identity.users set password_hash = $2, security_stamp = $3 where id = $1")
+            {
+                Parameters =
+                {
+                    new() { Value = caller.Id },
+                    new() { Value = hasher.HashPassword(user, request.NewPassword!) },
+                    new() { Value = Guid.NewGuid().ToString() },
+                },
+            },
+            Audit.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
+        // Whoever else knows the old password is out, now that it is worth nothing.
+        await sessions.CloseAllAsync(caller.Id, except: caller.SessionId);
+        return TypedResults.NoContent();
     }
 
     private static async Task<Results<Ok<MeResponse>, UnauthorizedHttpResult>> MeAsync(HttpContext context, UserManager<User> users)
     {
-        var user = await users.FindByIdAsync(context.User.UserId().ToString());
+        var user = await users.FindByIdAsync(context.Caller().Id.ToString());
         return user is null
             ? TypedResults.Unauthorized()
             : TypedResults.Ok(new MeResponse(user.Id, user.Email!, ["user", .. await users.GetRolesAsync(user)]));
@@ -121,11 +184,26 @@ public static class IdentityEndpoints
 
 public sealed record RegisterRequest(
     [property: Description("The address to log in with.")] string? Email,
-    [property: Description("8 to 128 characters.")] string? Password);
+    [property: Description("8 to 128 characters, and none of the passwords that everybody tries first.")] string? Password);
 
 public sealed record RegisterResponse(Guid UserId);
 
 public sealed record LoginRequest(string? Email, string? Password);
+
+public sealed record RefreshRequest([property: Description("The last one; each is good once.")] string? RefreshToken);
+
+public sealed record LogoutRequest([property: Description("Names the session to end; without it, all of the caller's end.")] string? RefreshToken = null);
+
+public sealed record PasswordRequest(
+    string? CurrentPassword,
+    [property: Description("8 to 128 characters, and none of the passwords that everybody tries first.")] string? NewPassword);
+
+/// <summary>What a session's requests are made with.</summary>
+/// <param name="TokenType"><c>Bearer</c>.</param>
+/// <param name="AccessToken">For the header of each request.</param>
+/// <param name="ExpiresIn">Seconds until the access token expires.</param>
+/// <param name="RefreshToken">Good for the next pair, once.</param>
+public sealed record TokenResponse(string TokenType, string AccessToken, int ExpiresIn, string RefreshToken);
 
 /// <summary>The caller, with its roles; <c>user</c> is everybody's.</summary>
 public sealed record MeResponse(Guid UserId, string Email, IReadOnlyList<string> Roles);

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Ledger.Core.Identity;
 
 namespace Ledger.Api.Identity;
 
@@ -7,11 +8,15 @@ public sealed class IdentitySettings
 {
     /// <summary>Rounds of PBKDF2 with HMAC-SHA-512 over a password. The default is OWASP's recommendation (Password Storage Cheat Sheet).</summary>
     [Range(1_000, 10_000_000)]
-    public int PasswordIterations { get; set; } = 210_000;
+    public int PasswordIterations { get; set; } = PasswordHashing.Iterations;
 
-    /// <summary>Seconds that an access token is valid.</summary>
-    [Range(10, 86_400)]
-    public int AccessTokenSeconds { get; set; } = 3600;
+    /// <summary>Seconds that an access token is valid; a refresh token gets the next one.</summary>
+    [Range(2, 86_400)]
+    public int AccessTokenSeconds { get; set; } = 900;
+
+    /// <summary>Days after which a user logs in again, however often the session was refreshed (NIST SP 800-63B, section 4.1.3: 30).</summary>
+    [Range(1, 365)]
+    public int SessionDays { get; set; } = 30;
 
     /// <summary>Wrong passwords in a row before an address is locked for a while.</summary>
     [Range(1, 100)]

@@ -1,7 +1,7 @@
 using Ledger.Core.Identity;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
-using Microsoft.AspNetCore.Authentication.BearerToken;
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.DataProtection.Repositories;
@@ -10,7 +10,7 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>ASP.NET Core Identity with bearer tokens, on keys that all API processes share.</summary>
+/// <summary>ASP.NET Core Identity's users and passwords; sessions, access tokens and API keys of our own on the same keys for all API processes.</summary>
 public static class IdentitySetup
 {
     public static void AddIdentity(this IHostApplicationBuilder builder)
@@ -32,23 +32,24 @@ public static class IdentitySetup
             .AddRoles<IdentityRole<Guid>>()
             .AddEntityFrameworkStores<LedgerDbContext>();
         services.AddSingleton<Passwords>();
+        services.AddSingleton<LoginAttempts>();
         services.AddSingleton<IPasswordHasher<User>, PasswordHasher<User>>();
         services.AddOptions<PasswordHasherOptions>().Configure<IOptions<IdentitySettings>>(
             (hasher, settings) => hasher.IterationCount = settings.Value.PasswordIterations);
-        services.AddOptions<IdentityOptions>().Configure<IOptions<IdentitySettings>>((identity, settings) =>
-        {
-            identity.Lockout.MaxFailedAccessAttempts = settings.Value.MaxFailedLogins;
-            identity.Lockout.DefaultLockoutTimeSpan = TimeSpan.FromSeconds(settings.Value.LockoutSeconds);
-        });
 
-        services.AddAuthentication(BearerTokenDefaults.AuthenticationScheme).AddBearerToken();
-        services.AddOptions<BearerTokenOptions>(BearerTokenDefaults.AuthenticationScheme).Configure<IOptions<IdentitySettings>>(
-            (token, settings) => token.BearerTokenExpiration = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds));
-        services.AddAuthorization();
+        services.AddSingleton<AccessTokens>();
+        services.AddSingleton<ApiKeys>();
+        services.AddSingleton<Sessions>();
+        services.AddSingleton<RevokedSessions>();
+        services.AddHostedService(provider => provider.GetRequiredService<RevokedSessions>());
+        services.AddAuthentication(Caller.AuthenticationScheme)
+            .AddScheme<AuthenticationSchemeOptions, Authentication>(Caller.AuthenticationScheme, null);
+        services.AddPolicies();
 
         services.AddDataProtection().SetApplicationName("ledger");
         services.AddSingleton<IXmlRepository, DataProtectionKeys>();
         services.AddOptions<KeyManagementOptions>().Configure<IXmlRepository>((keys, repository) => keys.XmlRepository = repository);
         services.AddSingleton<Recipients>();
+        builder.AddSelfServiceDeposits();
     }
 }

@@ -66,7 +66,7 @@ public static class Problem
     private static string DetailOf(string code) => code switch
     {
         "unauthenticated" => "Log in, and send the access token as a bearer token.",
-        "invalid_token" => "The access token is not one of this ledger, or has expired: log in again.",
+        "invalid_token" => "The token is not one of this ledger, has expired, or its session has ended: log in again.",
         "forbidden" => "This takes a permission that the caller does not have.",
         "not_found" => "There is nothing here that you may see.",
         "method_not_allowed" => "This address does not take requests of this method.",

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Ledger.Api.Commands;
+using Ledger.Api.Identity;
 using Ledger.Api.Problems;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
@@ -64,7 +65,7 @@ public sealed class CommandHandler(
     private async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> AnswerAsync(
         HttpContext context, Command command, Reply reply, Currency currency) => reply.Kind switch
         {
-            ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.Id), TransactionResponse.Of(command, reply, currency)),
+            ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.OwnerId, command.Id), TransactionResponse.Of(command, reply, currency)),
             ReplyKind.Rejected => Rejected(context, TransactionResponse.Of(command, reply, currency)),
             ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command.OwnerId, currency),
             ReplyKind.KeyReused => KeyReused(context),
@@ -72,27 +73,30 @@ public sealed class CommandHandler(
         };
 
     private Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> ReplayAsync(
-        HttpContext context, Guid id, Guid caller, Currency currency)
+        HttpContext context, Guid id, Guid owner, Currency currency)
     {
         context.Response.Headers["Idempotency-Replayed"] = "true";
-        return StoredAsync(context, id, caller, currency);
+        return StoredAsync(context, id, owner, currency);
     }
 
     private async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> StoredAsync(
-        HttpContext context, Guid id, Guid caller, Currency currency)
+        HttpContext context, Guid id, Guid owner, Currency currency)
     {
-        var transaction = await queries.FindAsync(caller, id, CancellationToken.None)
+        var transaction = await queries.FindAsync(owner, id, CancellationToken.None)
             ?? throw new InvalidOperationException($"Transaction {id} is neither decided nor pending, although it was recorded.");
-        var response = TransactionResponse.Of(transaction, caller, currency);
+        var response = TransactionResponse.Of(transaction, owner, currency);
         return transaction.Status switch
         {
-            TransactionStatus.Posted => TypedResults.Created(LocationOf(context, id), response),
+            TransactionStatus.Posted => TypedResults.Created(LocationOf(context, owner, id), response),
             TransactionStatus.Rejected => Rejected(context, response),
-            _ => TypedResults.Accepted(LocationOf(context, id), response),
+            _ => TypedResults.Accepted(LocationOf(context, owner, id), response),
         };
     }
 
-    private static string LocationOf(HttpContext context, Guid id) => $"{context.Request.PathBase}/api/v1/transactions/{id}";
+    // Where whoever asked may read it: its owner among its own, an operator among the owner's.
+    private static string LocationOf(HttpContext context, Guid owner, Guid id) => owner == context.Caller().Id
+        ? $"{context.Request.PathBase}/api/v1/transactions/{id}"
+        : $"{context.Request.PathBase}/api/v1/admin/users/{owner}/transactions/{id}";
 
     private static ProblemHttpResult Rejected(HttpContext context, TransactionResponse transaction)
     {
@@ -110,6 +114,7 @@ public sealed class CommandHandler(
         RejectionCodes.CurrencyDisabled => "No money moves in this currency at present.",
         RejectionCodes.AccountFrozen => "An account that this command needs is frozen.",
         RejectionCodes.RecipientUnknown => "There is no such user.",
+        RejectionCodes.Forbidden => "The account is not the caller's.",
         RejectionCodes.BalanceOverflow => "A balance would become larger than the ledger can hold.",
         _ => "The command was rejected.",
     };

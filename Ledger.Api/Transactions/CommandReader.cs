@@ -17,8 +17,10 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
     private const int MaxKey = 255;
 
     /// <summary>The command and its currency, or the problem.</summary>
+    /// <param name="to">The recipient of a transfer.</param>
+    /// <param name="onBehalfOf">The user whom an operator deposits for; null deposits for the caller.</param>
     public async ValueTask<(Command? Command, Currency? Currency, ProblemHttpResult? Problem)> ReadAsync(
-        HttpContext context, TransactionKind kind, string? to, string? currencyCode, string? amount, string? reference,
+        HttpContext context, TransactionKind kind, string? to, string? onBehalfOf, string? currencyCode, string? amount, string? reference,
         Dictionary<string, string>? metadata)
     {
         var errors = new Dictionary<string, string[]>();
@@ -36,7 +38,15 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             errors["Idempotency-Key"] = [$"Must be 1 to {MaxKey} characters."];
 
         Guid? recipient = null;
-        var caller = context.User.UserId();
+        var caller = context.Caller().Id;
+        Guid? owner = caller;
+        if (onBehalfOf is not null)
+        {
+            if (!Recipients.IsAddress(onBehalfOf))
+                errors["onBehalfOf"] = ["Must be a user id or an e-mail address."];
+            else
+                owner = await recipients.FindAsync(onBehalfOf, context.RequestAborted);
+        }
         if (kind == TransactionKind.Transfer)
         {
             if (!Recipients.IsAddress(to))
@@ -50,6 +60,8 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         var currencies = await catalog.GetAsync(context.RequestAborted);
         if (!currencies.TryGetValue(currencyCode!, out var currency))
             return (null, null, Problem.Of(context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.CurrencyUnknown, "The ledger has no such currency."));
+        if (owner is null)
+            return (null, null, Problem.Of(context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.RecipientUnknown, "There is no such user."));
         if (currency.ParseAmount(amount, out var minorUnits) is not AmountError.None and var error)
             return (null, null, AmountProblem(context, error, currency));
 
@@ -57,14 +69,15 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         {
             Id = Guid.CreateVersion7(clock.GetUtcNow()),
             Kind = kind,
-            OwnerId = caller,
+            OwnerId = owner.Value,
+            CallerId = owner == caller ? null : caller,
             RecipientId = recipient,
             Currency = currency.Code,
             Amount = minorUnits,
             Reference = reference,
             Metadata = metadata is null ? null : JsonSerializer.Serialize(metadata, ApiJson.Default.DictionaryStringString),
             IdempotencyKey = key.Count == 1 ? key[0] : null,
-            RequestHash = key.Count == 1 ? CommandHandler.HashOf(kind, to, currency.Code, minorUnits, reference, metadata) : null,
+            RequestHash = key.Count == 1 ? CommandHandler.HashOf(kind, to ?? onBehalfOf, currency.Code, minorUnits, reference, metadata) : null,
             CreatedAt = Microseconds(clock.GetUtcNow().UtcDateTime),
         };
         return (command, currency, null);

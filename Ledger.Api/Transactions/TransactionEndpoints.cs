@@ -1,3 +1,4 @@
+using Ledger.Api.Http;
 using Ledger.Api.Identity;
 using Ledger.Api.Problems;
 using Ledger.Core.Currencies;
@@ -15,9 +16,13 @@ public static class TransactionEndpoints
 
     public static void MapTransactions(this IEndpointRouteBuilder routes)
     {
-        var group = routes.MapGroup("").RequireAuthorization().WithTags("Transactions");
+        var group = routes.MapGroup("").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
+            .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-        group.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Add money from outside to the caller's account");
+        routes.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Add money from outside to an account", CommandAnswers
+            + " For the caller where self-service deposits are on; on behalf of a user by an operator or its API key. 403 `forbidden` otherwise.")
+            .RequireAuthorization(Policies.UserOrOperator).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
+            .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Take money out of the caller's account");
         group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Move money to another user");
 
@@ -31,15 +36,30 @@ public static class TransactionEndpoints
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
-    private static void AsCommand(this RouteHandlerBuilder endpoint, string name, string summary) => endpoint
-        .WithName(name).WithSummary(summary).WithDescription(CommandAnswers)
-        .WithMetadata(new AcceptsCommandHeaders())
-        .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
-        .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+    // How long a command may take, its client says (Prefer), and the gateway sees to it.
+    private static RouteHandlerBuilder AsCommand(this RouteHandlerBuilder endpoint, string name, string summary, string description = CommandAnswers)
+    {
+        endpoint.DisableRequestTimeout();
+        return endpoint
+            .WithName(name).WithSummary(summary).WithDescription(description)
+            .WithMetadata(new AcceptsCommandHeaders())
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+    }
 
-    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DepositAsync(
-        MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
-        HandleAsync(context, reader, handler, TransactionKind.Deposit, null, request.Currency, request.Amount, request.Reference, request.Metadata);
+    private static async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DepositAsync(
+        DepositRequest request, HttpContext context, CommandReader reader, CommandHandler handler, SelfServiceDeposits selfService)
+    {
+        var caller = context.Caller();
+        if (request.OnBehalfOf is null ? !caller.IsUser || !selfService.AreOn : !caller.IsOperator)
+        {
+            return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", request.OnBehalfOf is null
+                ? "Deposits are made by operators, on behalf of a user."
+                : "Deposits on behalf of somebody are made by operators.");
+        }
+        return await HandleAsync(
+            context, reader, handler, TransactionKind.Deposit, null, request.Currency, request.Amount, request.Reference, request.Metadata, request.OnBehalfOf);
+    }
 
     private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> WithdrawAsync(
         MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
@@ -51,16 +71,22 @@ public static class TransactionEndpoints
 
     private static async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> HandleAsync(
         HttpContext context, CommandReader reader, CommandHandler handler, TransactionKind kind, string? to, string? currency, string? amount,
-        string? reference, Dictionary<string, string>? metadata)
+        string? reference, Dictionary<string, string>? metadata, string? onBehalfOf = null)
     {
-        var (command, money, problem) = await reader.ReadAsync(context, kind, to, currency, amount, reference, metadata);
+        var (command, money, problem) = await reader.ReadAsync(context, kind, to, onBehalfOf, currency, amount, reference, metadata);
         return problem is not null ? problem : await handler.HandleAsync(context, command!, money!);
     }
 
-    private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
+    private static Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
         HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken,
         string? currency = null, string? kind = null, string? status = null, string? from = null, string? to = null, string? cursor = null,
-        string? limit = null)
+        string? limit = null) =>
+        ListOfAsync(context.Caller().Id, context, queries, catalog, currency, kind, status, from, to, cursor, limit, cancellationToken);
+
+    /// <summary>A page of a user's transactions, for whoever may see them.</summary>
+    internal static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListOfAsync(
+        Guid owner, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, string? currency, string? kind, string? status,
+        string? from, string? to, string? cursor, string? limit, CancellationToken cancellationToken)
     {
         var query = new QueryReader();
         var filter = new TransactionFilter(
@@ -74,21 +100,24 @@ public static class TransactionEndpoints
         if (query.Errors.Count > 0)
             return Problem.Invalid(context, query.Errors);
 
-        var caller = context.User.UserId();
-        var transactions = await queries.ListAsync(caller, filter, pageSize + 1, cancellationToken);
+        var transactions = await queries.ListAsync(owner, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
-        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, caller, currencies[t.Currency])).ToList();
+        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, owner, currencies[t.Currency])).ToList();
         return TypedResults.Ok(new TransactionPage(page, transactions.Count > pageSize ? page[^1].Id.ToString() : null));
     }
 
-    private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(
-        Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken)
+    private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
+        GetOfAsync(context.Caller().Id, id, context, queries, catalog, cancellationToken);
+
+    /// <summary>One of a user's transactions, for whoever may see them.</summary>
+    internal static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetOfAsync(
+        Guid owner, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
-        var caller = context.User.UserId();
-        if (await queries.FindAsync(caller, id, cancellationToken) is not { } transaction)
+        if (await queries.FindAsync(owner, id, cancellationToken) is not { } transaction)
             return Problem.NotFound(context);
         var currencies = await catalog.GetAsync([transaction.Currency], cancellationToken);
-        return TypedResults.Ok(TransactionResponse.Of(transaction, caller, currencies[transaction.Currency]));
+        return TypedResults.Ok(TransactionResponse.Of(transaction, owner, currencies[transaction.Currency]));
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Ledger.Api.Http;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Npgsql;
@@ -6,7 +7,10 @@ using NpgsqlTypes;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>Transactions as one user may read them: those it initiated, and those that brought it money.</summary>
+/// <summary>
+/// Transactions as one user may read them: those of its own, and those that brought it money. Each query asks for no more, and
+/// row-level security would show no more if one did.
+/// </summary>
 public sealed class TransactionQueries(NpgsqlDataSource database)
 {
     // A rejected transfer is between its sender and the ledger.
@@ -16,12 +20,11 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     public async Task<Transaction?> FindAsync(Guid caller, Guid id, CancellationToken cancellationToken)
     {
         // Pending first: what is decided between the statements has left the one and is found in the other.
-        await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(Statement("select command from ledger.pending_commands where owner_id = $1 and id = $2", caller, id));
-        batch.BatchCommands.Add(Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", caller, id));
-        batch.BatchCommands.Add(Statement(EntriesOf("t.id = $2"), caller, id));
-
-        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        await using var reader = await database.ReadForAsync(
+            caller, cancellationToken,
+            Statement("select command from ledger.pending_commands where owner_id = $1 and id = $2", caller, id),
+            Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", caller, id),
+            Statement(EntriesOf("t.id = $2"), caller, id));
         var pending = await reader.ReadAsync(cancellationToken) ? PendingFrom(reader.GetString(0)) : null;
         await reader.NextResultAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
@@ -63,30 +66,28 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 and ($7::timestamptz is null or t.created_at < $7)
             order by t.id desc limit $8
             """;
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-
         // Two walks along two indexes, each no longer than the page.
-        await using var list = new NpgsqlCommand($"""
+        var list = new NpgsqlBatchCommand($"""
             (select {TransactionReader.Columns} from ledger.transactions t where t.owner_id = $1 {Filter})
             union all
             (select {TransactionReader.Columns} from ledger.transactions t where t.counterparty_id = $1 and t.status = 'posted' {Filter})
             order by id desc limit $8
-            """, connection);
+            """);
         AddFilter(list.Parameters, caller, filter, limit);
 
         var transactions = new List<Transaction>();
         var entries = new Dictionary<Guid, List<Entry>>();
-        await using (var reader = await list.ExecuteReaderAsync(cancellationToken))
+        await using (var reader = await database.ReadForAsync(caller, cancellationToken, list))
         {
             while (await reader.ReadAsync(cancellationToken))
                 transactions.Add(TransactionReader.Read(reader, entries[reader.GetGuid(0)] = new(1)));
         }
 
-        await using var read = new NpgsqlCommand(EntriesOf("t.id = any ($2)"), connection)
+        var read = new NpgsqlBatchCommand(EntriesOf("t.id = any ($2)"))
         {
             Parameters = { new() { Value = caller }, new() { Value = entries.Keys.ToArray() } },
         };
-        await using (var reader = await read.ExecuteReaderAsync(cancellationToken))
+        await using (var reader = await database.ReadForAsync(caller, cancellationToken, read))
         {
             while (await reader.ReadAsync(cancellationToken))
                 entries[reader.GetGuid(4)].Add(EntryFrom(reader, caller));
@@ -97,7 +98,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private async Task<IReadOnlyList<Transaction>> ListPendingAsync(
         Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        await using var list = database.CreateCommand("""
+        var list = new NpgsqlBatchCommand("""
             select t.command from ledger.pending_commands t
             where t.owner_id = $1
                 and ($2::uuid is null or t.id < $2)
@@ -110,7 +111,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
             """);
         AddFilter(list.Parameters, caller, filter, limit);
         var pending = new List<Transaction>();
-        await using var reader = await list.ExecuteReaderAsync(cancellationToken);
+        await using var reader = await database.ReadForAsync(caller, cancellationToken, list);
         while (await reader.ReadAsync(cancellationToken))
             pending.Add(PendingFrom(reader.GetString(0)));
         return pending;

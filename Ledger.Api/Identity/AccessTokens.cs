@@ -1,0 +1,84 @@
+using System.Buffers.Binary;
+using System.Buffers.Text;
+using System.Security.Claims;
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.Extensions.Options;
+
+namespace Ledger.Api.Identity;
+
+/// <summary>
+/// Short-lived tokens, encrypted and authenticated by ASP.NET Core's data protection with a key that all API processes share:
+/// whom they name is checked without a database, and that their session is not revoked by <see cref="RevokedSessions"/>.
+/// </summary>
+public sealed class AccessTokens(
+    IDataProtectionProvider protection, RevokedSessions revoked, TimeProvider clock, IOptions<IdentitySettings> settings)
+{
+    // Version, session, user, roles, seconds since 1970.
+    private const int Length = 1 + 16 + 16 + 1 + 8;
+    private const byte Version = 1;
+
+    // Longer ones are nobody's: what comes is not decrypted only to find that out.
+    private const int MaxLength = 512;
+
+    private readonly IDataProtector _protector = protection.CreateProtector("Ledger.AccessToken");
+    private readonly TokenCache _cache = new();
+
+    /// <summary>How long a token is valid.</summary>
+    public TimeSpan Lifetime { get; } = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds);
+
+    /// <summary>A token of a user's session.</summary>
+    public string Issue(Guid session, Guid user, CallerRoles roles)
+    {
+        var content = new byte[Length];
+        content[0] = Version;
+        session.TryWriteBytes(content.AsSpan(1), bigEndian: true, out _);
+        user.TryWriteBytes(content.AsSpan(17), bigEndian: true, out _);
+        content[33] = (byte)roles;
+        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(34), (clock.GetUtcNow() + Lifetime).ToUnixTimeSeconds());
+        return Base64Url.EncodeToString(_protector.Protect(content));
+    }
+
+    /// <summary>Whom a token names; null unless it is genuine, not expired, and its session not revoked.</summary>
+    /// <exception cref="TimeoutException">Whether it is revoked cannot be known: the database has been away for too long.</exception>
+    public AuthenticationTicket? Read(string token)
+    {
+        if (_cache.Find(token) is not { } known)
+        {
+            if (Decrypt(token) is not { } decrypted)
+                return null;
+            known = decrypted;
+            if (known.ExpiresAt > clock.GetUtcNow())
+                _cache.Add(token, known);
+        }
+        return known.ExpiresAt > clock.GetUtcNow() && !revoked.Contains(known.SessionId) ? known.Ticket : null;
+    }
+
+    private ReadToken? Decrypt(string token)
+    {
+        if (token.Length > MaxLength)
+            return null;
+        byte[] content;
+        try
+        {
+            content = _protector.Unprotect(Base64Url.DecodeFromChars(token));
+        }
+        catch (Exception e) when (e is CryptographicException or FormatException)
+        {
+            return null;
+        }
+        if (content.Length != Length || content[0] != Version)
+            return null;
+
+        var session = new Guid(content.AsSpan(1, 16), bigEndian: true);
+        var caller = new Caller(new Guid(content.AsSpan(17, 16), bigEndian: true), session, (CallerRoles)content[33]);
+        return new ReadToken(
+            session,
+            DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(34))),
+            new AuthenticationTicket(new ClaimsPrincipal(caller), Caller.AuthenticationScheme));
+    }
+}
+
+/// <summary>What a genuine token says.</summary>
+internal sealed record ReadToken(Guid SessionId, DateTimeOffset ExpiresAt, AuthenticationTicket Ticket);

@@ -1,0 +1,58 @@
+using System.Collections.Concurrent;
+using System.Security.Claims;
+using Ledger.Core.Identity;
+using Microsoft.AspNetCore.Authentication;
+using Npgsql;
+
+namespace Ledger.Api.Identity;
+
+/// <summary>
+/// Checks API keys, each against the database every other second at most: so long may a revoked one still be used, and so
+/// little does a busy one cost.
+/// </summary>
+public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
+{
+    private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(2);
+
+    // Only keys that there are get in, so there are no more than operators have made.
+    private readonly ConcurrentDictionary<string, (AuthenticationTicket Ticket, long ReadAt)> _known = new(StringComparer.Ordinal);
+
+    /// <summary>Whom a key names; null unless there is one, not expired and not revoked.</summary>
+    public ValueTask<AuthenticationTicket?> FindAsync(string key, CancellationToken cancellationToken) =>
+        _known.TryGetValue(key, out var known) && clock.GetElapsedTime(known.ReadAt) < MaxAge
+            ? ValueTask.FromResult<AuthenticationTicket?>(known.Ticket)
+            : new(ReadAsync(key, cancellationToken));
+
+    private async Task<AuthenticationTicket?> ReadAsync(string key, CancellationToken cancellationToken)
+    {
+        if (key.Length != ApiKey.Length)
+            return null;
+        var readAt = clock.GetTimestamp();
+        var hash = Secrets.Hash(key);
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(
+            "select id, role from identity.api_keys where hash = $1 and revoked_at is null and expires_at > clock_timestamp()")
+        {
+            Parameters = { new() { Value = hash } },
+        });
+        // When a key was last used is worth a write a minute.
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            update identity.api_keys set last_used_at = clock_timestamp()
+            where hash = $1 and revoked_at is null and expires_at > clock_timestamp()
+                and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
+            """)
+        {
+            Parameters = { new() { Value = hash } },
+        });
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken))
+        {
+            _known.TryRemove(key, out _);
+            return null;
+        }
+        var caller = new Caller(reader.GetGuid(0), null, CallerExtensions.Parse([reader.GetString(1)]));
+        var ticket = new AuthenticationTicket(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
+        _known[key] = (ticket, readAt);
+        return ticket;
+    }
+}

@@ -1,0 +1,115 @@
+using Ledger.Core.Identity;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Ledger.Api.Identity;
+
+/// <summary>
+/// What logins begin and revocations end. A session is a family of refresh tokens, each good for one use and worth the next;
+/// one that comes a second time has been in two hands, and ends the session for both (RFC 9700, section 4.14.2).
+/// </summary>
+public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessTokens, RevokedSessions revoked, IOptions<IdentitySettings> settings)
+{
+    private const string RefreshPrefix = "lr_";
+    private const string RolesOfUser =
+        "array(select r.name from identity.user_roles ur join identity.roles r on r.id = ur.role_id where ur.user_id = u.id)";
+
+    private readonly TimeSpan _lifetime = TimeSpan.FromDays(settings.Value.SessionDays);
+
+    /// <summary>Begins a session of a user who has proved to be one. Null if the user was frozen, or its password changed, meanwhile.</summary>
+    /// <param name="passwordHash">That of the password which was given.</param>
+    /// <param name="address">What failed logins are counted by; there are none any more.</param>
+    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash, byte[] address)
+    {
+        var session = Guid.CreateVersion7();
+        var refresh = Secrets.New(RefreshPrefix);
+        await using var batch = database.CreateBatch();
+        // The lock keeps a freeze, or a change of the password, from passing between the look and the insert.
+        batch.BatchCommands.Add(new NpgsqlBatchCommand($"""
+            with opened as (
+                insert into identity.sessions (id, user_id, expires_at)
+                select $1, u.id, clock_timestamp() + $3
+                from (select id from identity.users where id = $2 and frozen_at is null and password_hash = $4 for key share) u
+                returning id, user_id)
+            select o.id, {RolesOfUser} from opened o join identity.users u on u.id = o.user_id
+            """)
+        {
+            Parameters = { new() { Value = session }, new() { Value = user }, new() { Value = _lifetime }, new() { Value = passwordHash } },
+        });
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(
+            "insert into identity.refresh_tokens (hash, session_id) select $1, id from identity.sessions where id = $2")
+        {
+            Parameters = { new() { Value = Secrets.Hash(refresh) }, new() { Value = session } },
+        });
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = address } } });
+        batch.BatchCommands.Add(Audit.EntryOf(context, user, AuditActions.SignedIn, session));
+        await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
+        return await reader.ReadAsync(context.RequestAborted)
+            ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh)
+            : null;
+    }
+
+    /// <summary>The next pair of tokens for a refresh token; null, and the end of its session, if it was spent before.</summary>
+    public async Task<TokenResponse?> RefreshAsync(HttpContext context, string refreshToken)
+    {
+        var hash = Secrets.Hash(refreshToken);
+        var next = Secrets.New(RefreshPrefix);
+        await using (var spend = database.CreateCommand($"""
+            with spent as (
+                update identity.refresh_tokens set spent_at = clock_timestamp()
+                where hash = $1 and spent_at is null
+                returning session_id),
+            live as (
+                select s.id, s.user_id from identity.sessions s join spent on spent.session_id = s.id
+                where s.revoked_at is null and s.expires_at > clock_timestamp()),
+            issued as (insert into identity.refresh_tokens (hash, session_id) select $2, id from live)
+            select live.id, u.id, {RolesOfUser} from live join identity.users u on u.id = live.user_id where u.frozen_at is null
+            """))
+        {
+            spend.Parameters.Add(new() { Value = hash });
+            spend.Parameters.Add(new() { Value = Secrets.Hash(next) });
+            // Spent is spent, also if the client does not wait for the answer.
+            await using var reader = await spend.ExecuteReaderAsync(CancellationToken.None);
+            if (await reader.ReadAsync(CancellationToken.None))
+                return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next);
+        }
+
+        var ended = await RevokeAsync(
+            "expires_at > clock_timestamp() and id = (select session_id from identity.refresh_tokens where hash = $1 and spent_at is not null)", [new() { Value = hash }]);
+        foreach (var (session, user) in ended)
+        {
+            await using var tell = database.CreateBatch();
+            tell.BatchCommands.Add(Audit.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
+            await tell.ExecuteNonQueryAsync(CancellationToken.None);
+        }
+        return null;
+    }
+
+    /// <summary>Ends the session of a refresh token, if it is the user's.</summary>
+    public Task CloseAsync(Guid user, string refreshToken) => RevokeAsync(
+        "user_id = $1 and id = (select session_id from identity.refresh_tokens where hash = $2)",
+        [new() { Value = user }, new() { Value = Secrets.Hash(refreshToken) }]);
+
+    /// <summary>Ends all of a user's sessions, but for one that may stay.</summary>
+    public Task CloseAllAsync(Guid user, Guid? except = null) => RevokeAsync(
+        "user_id = $1 and id is distinct from $2",
+        [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }]);
+
+    private async Task<IReadOnlyList<(Guid Session, Guid User)>> RevokeAsync(string which, NpgsqlParameter[] parameters)
+    {
+        await using var revoke = database.CreateCommand(
+            $"update identity.sessions set revoked_at = clock_timestamp() where revoked_at is null and {which} returning id, user_id");
+        revoke.Parameters.AddRange(parameters);
+        var ended = new List<(Guid, Guid)>();
+        await using var reader = await revoke.ExecuteReaderAsync(CancellationToken.None);
+        while (await reader.ReadAsync(CancellationToken.None))
+        {
+            revoked.Add(reader.GetGuid(0));
+            ended.Add((reader.GetGuid(0), reader.GetGuid(1)));
+        }
+        return ended;
+    }
+
+    private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh) => new(
+        Caller.AuthenticationScheme, accessTokens.Issue(session, user, roles), (int)accessTokens.Lifetime.TotalSeconds, refresh);
+}

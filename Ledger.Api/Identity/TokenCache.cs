@@ -1,0 +1,41 @@
+using System.Collections.Concurrent;
+
+namespace Ledger.Api.Identity;
+
+/// <summary>
+/// Tokens that were found genuine, so that a client's next request need not decrypt again. Only genuine ones get in, so nobody
+/// fills it with rubbish; of two generations the older goes when the younger is full, so it is bounded and keeps who is busy.
+/// </summary>
+internal sealed class TokenCache
+{
+    private const int Generation = 16_384;
+
+    private readonly Lock _turning = new();
+    private volatile ConcurrentDictionary<string, ReadToken> _young = new(StringComparer.Ordinal);
+    private volatile ConcurrentDictionary<string, ReadToken> _old = new(StringComparer.Ordinal);
+    private int _count;
+
+    public ReadToken? Find(string token)
+    {
+        if (_young.TryGetValue(token, out var found))
+            return found;
+        if (!_old.TryGetValue(token, out found))
+            return null;
+        Add(token, found);
+        return found;
+    }
+
+    public void Add(string token, ReadToken read)
+    {
+        if (!_young.TryAdd(token, read) || Interlocked.Increment(ref _count) < Generation)
+            return;
+        lock (_turning)
+        {
+            if (Volatile.Read(ref _count) < Generation)
+                return;
+            _old = _young;
+            _young = new(StringComparer.Ordinal);
+            Volatile.Write(ref _count, 0);
+        }
+    }
+}
