@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using Ledger.Cli.Access;
 using Ledger.Cli.Bench;
 using Ledger.Cli.Load;
 using Ledger.Cli.Migrate;
@@ -11,6 +12,8 @@ var root = new RootCommand("The operator's tool of Ledger.")
 {
     MigrateCommand.Create(),
     VerifyCommand.Create(),
+    OperatorCommand.Create(),
+    ApiKeyCommand.Create(),
     LoadCommand.Create(),
     BenchCommand.Create(),
 };

@@ -1,0 +1,116 @@
+using System.CommandLine;
+using System.Globalization;
+using Ledger.Core.Identity;
+using Npgsql;
+using NpgsqlTypes;
+using Spectre.Console;
+
+namespace Ledger.Cli.Access;
+
+/// <summary><c>ledger api-key create, list, revoke</c>: what other servers authenticate with.</summary>
+internal static class ApiKeyCommand
+{
+    private const int MaxDays = 3_650;
+
+    public static Command Create()
+    {
+        var role = new Option<string>("--role") { Description = "What it may do: operator acts and reads, auditor reads", Required = true };
+        role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
+        var name = new Option<string>("--name") { Description = "What it is for, up to 100 characters", HelpName = "name", Required = true };
+        var expires = new Option<int>("--expires")
+        {
+            Description = "When it stops to be good",
+            HelpName = "days, such as 90d",
+            DefaultValueFactory = _ => 90,
+            CustomParser = result =>
+            {
+                if (int.TryParse(result.Tokens[0].Value.TrimEnd('d'), NumberStyles.None, CultureInfo.InvariantCulture, out var days) && days is >= 1 and <= MaxDays)
+                    return days;
+                result.AddError($"--expires takes days, 1d to {MaxDays}d.");
+                return default;
+            },
+        };
+        var create = new Command("create", "Make a key, which is shown this once; the database keeps its hash.") { role, name, expires };
+        create.SetAction((result, cancellationToken) => AccessDatabase.UseAsync(database => CreateAsync(
+            database, result.GetValue(role)!, result.GetValue(name)!, result.GetValue(expires), cancellationToken)));
+
+        var list = new Command("list", "List the keys, without what is secret in them.");
+        list.SetAction((_, cancellationToken) => AccessDatabase.UseAsync(database => ListAsync(database, cancellationToken)));
+
+        var id = new Argument<Guid>("id") { Description = "As list shows it" };
+        var revoke = new Command("revoke", "Revoke a key; it is refused within seconds.") { id };
+        revoke.SetAction((result, cancellationToken) => AccessDatabase.UseAsync(database => RevokeAsync(database, result.GetValue(id), cancellationToken)));
+
+        return new Command("api-key", "What other servers authenticate with: Authorization: Bearer lk_….") { create, list, revoke };
+    }
+
+    private static async Task<int> CreateAsync(NpgsqlDataSource database, string role, string name, int days, CancellationToken cancellationToken)
+    {
+        if (name.Length is 0 or > 100)
+        {
+            await Console.Error.WriteLineAsync("ledger: --name takes 1 to 100 characters.");
+            return 2;
+        }
+        var id = Guid.CreateVersion7();
+        var key = Secrets.New(ApiKey.Prefix);
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            insert into identity.api_keys (id, name, role, hash, expires_at) values ($1, $2, $3, $4, clock_timestamp() + $5)
+            """)
+        {
+            Parameters =
+            {
+                new() { Value = id }, new() { Value = name }, new() { Value = role }, new() { Value = Secrets.Hash(key) },
+                new() { Value = TimeSpan.FromDays(days), NpgsqlDbType = NpgsqlDbType.Interval },
+            },
+        });
+        batch.BatchCommands.Add(AccessDatabase.Audit(AuditActions.ApiKeyCreated, id.ToString(), $"{role}: {name}"));
+        await batch.ExecuteNonQueryAsync(cancellationToken);
+        Console.WriteLine($"Key {id}, {role}, for {days} days. Shown this once:");
+        Console.WriteLine(key);
+        return 0;
+    }
+
+    private static async Task<int> ListAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
+    {
+        await using var command = database.CreateCommand("""
+            select id, name, role, created_at, expires_at, last_used_at,
+                case when revoked_at is not null then 'revoked' when expires_at <= clock_timestamp() then 'expired' else 'good' end
+            from identity.api_keys order by id
+            """);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var table = new Table().AddColumns("Id", "Name", "Role", "Created", "Expires", "Last used", "State");
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            table.AddRow(
+                reader.GetGuid(0).ToString(), Markup.Escape(reader.GetString(1)), reader.GetString(2), Date(reader, 3), Date(reader, 4), Date(reader, 5),
+                reader.GetString(6));
+        }
+        Terminal.Output.Write(table);
+        return 0;
+    }
+
+    private static async Task<int> RevokeAsync(NpgsqlDataSource database, Guid id, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using var revoke = new NpgsqlCommand(
+            "update identity.api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null", connection, transaction)
+        {
+            Parameters = { new() { Value = id } },
+        };
+        if (await revoke.ExecuteNonQueryAsync(cancellationToken) == 0)
+        {
+            await Console.Error.WriteLineAsync($"ledger: there is no key {id}, or it is revoked already.");
+            return 1;
+        }
+        await using var tell = new NpgsqlBatch(connection, transaction) { BatchCommands = { AccessDatabase.Audit(AuditActions.ApiKeyRevoked, id.ToString(), "") } };
+        await tell.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        Console.WriteLine($"Key {id} is revoked.");
+        return 0;
+    }
+
+    private static string Date(NpgsqlDataReader row, int column) =>
+        row.IsDBNull(column) ? "never" : row.GetDateTime(column).ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture);
+}
