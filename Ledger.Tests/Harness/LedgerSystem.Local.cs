@@ -27,6 +27,21 @@ public sealed partial class LedgerSystem
             () => LogsOf(system));
     }
 
+    /// <summary>One more API of the same system, with options of its own. The test disposes of the client; the process ends with the system.</summary>
+    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment)
+    {
+        using var deadline = new CancellationTokenSource(StartTimeout);
+        var system = (LocalSystem)(await _running.Value).System;
+        return new LedgerApi((await system.AddApiAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token)).Address!);
+    }
+
+    /// <summary>Runs the <c>ledger</c> tool against the system.</summary>
+    internal async Task<(int ExitCode, IReadOnlyList<string> Output)> CliAsync(params string[] arguments)
+    {
+        using var deadline = new CancellationTokenSource(StartTimeout);
+        return await ((LocalSystem)(await _running.Value).System).RunCliAsync(arguments, deadline.Token);
+    }
+
     /// <summary>The last lines of each process.</summary>
     internal static IEnumerable<string> LogsOf(LocalSystem system)
     {

@@ -1,0 +1,179 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Security;
+
+/// <summary>Sessions end when they should, everywhere.</summary>
+public sealed class SessionTests(LedgerSystem system)
+{
+    // What the API promises: a token that is revoked at one process is refused at every other within this time.
+    private static readonly TimeSpan Everywhere = TimeSpan.FromSeconds(5);
+
+    [Fact]
+    public async Task A_refresh_token_gets_the_next_pair_once()
+    {
+        var (api, email) = await RegisterAsync();
+        var first = await LoginAsync(api, email);
+
+        var second = (await RefreshAsync(api, first["refreshToken"]!)).MustBe(200);
+
+        Assert.Equal(("Bearer", true), (second["tokenType"], second.Json.GetProperty("expiresIn").GetInt32() is > 0 and <= 900));
+        Assert.NotEqual(first["refreshToken"], second["refreshToken"]);
+        (await api.GetAsync("identity/me", first["accessToken"])).MustBe(200);
+        (await api.GetAsync("identity/me", second["accessToken"])).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_spent_refresh_token_ends_its_family_and_nothing_else()
+    {
+        var (api, email) = await RegisterAsync();
+        var stolen = await LoginAsync(api, email);
+        var other = await LoginAsync(api, email);
+        var next = (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(200);
+
+        (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(401, "invalid_token");
+
+        (await api.GetAsync("identity/me", stolen["accessToken"])).MustBe(401, "invalid_token");
+        (await api.GetAsync("identity/me", next["accessToken"])).MustBe(401, "invalid_token");
+        (await RefreshAsync(api, next["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await api.GetAsync("identity/me", other["accessToken"])).MustBe(200);
+        (await RefreshAsync(api, other["refreshToken"]!)).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Of_many_who_refresh_with_one_token_at_once_one_succeeds_and_the_family_ends()
+    {
+        var apis = await system.ApisAsync();
+        var (_, email) = await RegisterAsync();
+        var login = await LoginAsync(apis[0], email);
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => RefreshAsync(apis[i % 2], login["refreshToken"]!)));
+
+        var winner = Assert.Single(answers, answer => answer.Status == 200);
+        await RefusedAsync(apis[0], winner["accessToken"]!);
+        await RefusedAsync(apis[1], winner["accessToken"]!);
+    }
+
+    [Theory]
+    [InlineData("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+    [InlineData("' or 1=1 --")]
+    [InlineData("\u0000")]
+    public async Task An_invented_refresh_token_gets_nothing(string token) =>
+        (await RefreshAsync(await system.ApiAsync(), token)).MustBe(401, "invalid_token");
+
+    [Fact]
+    public async Task A_refresh_without_token_is_told_so() =>
+        (await (await system.ApiAsync()).PostAsync("identity/refresh", "{}")).MustBe(400, "validation_failed");
+
+    [Fact]
+    public async Task Logout_with_a_refresh_token_ends_that_session_at_every_API()
+    {
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var here = await LoginAsync(api, email);
+        var there = await LoginAsync(api, email);
+
+        (await api.PostAsync("identity/logout", new { refreshToken = there["refreshToken"] }, here["accessToken"])).MustBe(204);
+
+        (await apis[0].GetAsync("identity/me", there["accessToken"])).MustBe(401, "invalid_token");
+        await RefusedAsync(apis[1], there["accessToken"]!);
+        (await RefreshAsync(api, there["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await apis[1].GetAsync("identity/me", here["accessToken"])).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Logout_without_a_body_ends_every_session_of_the_user_and_of_nobody_else()
+    {
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var one = await LoginAsync(api, email);
+        var two = await LoginAsync(api, email);
+        var neighbour = await system.NewUserAsync();
+
+        using var logout = new HttpRequestMessage(HttpMethod.Post, "/api/v1/identity/logout");
+        logout.Headers.Authorization = new("Bearer", one["accessToken"]);
+        (await api.SendAsync(logout)).MustBe(204);
+
+        foreach (var token in new[] { one["accessToken"]!, two["accessToken"]! })
+        {
+            await RefusedAsync(apis[0], token);
+            await RefusedAsync(apis[1], token);
+        }
+        (await neighbour.GetAsync("identity/me")).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Nobody_ends_anothers_session_with_its_refresh_token()
+    {
+        var (api, email) = await RegisterAsync();
+        var login = await LoginAsync(api, email);
+        var stranger = await system.NewUserAsync();
+
+        (await stranger.PostAsync("identity/logout", new { refreshToken = login["refreshToken"] })).MustBe(204);
+
+        (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_changed_password_ends_the_other_sessions_and_the_old_password()
+    {
+        const string NewPassword = "seven quiet harbours";
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var mine = await LoginAsync(api, email);
+        var theirs = await LoginAsync(api, email);
+
+        (await api.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword = NewPassword }, mine["accessToken"])).MustBe(204);
+
+        (await api.GetAsync("identity/me", mine["accessToken"])).MustBe(200);
+        await RefusedAsync(apis[1], theirs["accessToken"]!);
+        (await RefreshAsync(api, theirs["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(401, "invalid_credentials");
+        (await api.PostAsync("identity/login", new { email, password = NewPassword })).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_password_is_changed_by_whoever_knows_it_alone_and_guesses_count()
+    {
+        var user = await system.NewUserAsync();
+        Answer answer;
+        var attempts = 0;
+        do
+        {
+            answer = await user.PostAsync("identity/password", new { currentPassword = "wrong password", newPassword = "seven quiet harbours" });
+            Assert.True(++attempts <= 10, "Ten guesses did not lock the address.");
+        }
+        while (answer.Status == 401 && answer.Code == "invalid_credentials");
+
+        answer.MustBe(429, "rate_limited");
+    }
+
+    [Fact]
+    public async Task A_refreshed_session_of_a_new_operator_has_the_role()
+    {
+        var (api, email) = await RegisterAsync();
+        var login = await LoginAsync(api, email);
+        (await api.GetAsync("admin/users", login["accessToken"])).MustBe(403, "forbidden");
+
+        await Books.ExecuteAsync(await system.DatabaseAsync(), """
+            insert into identity.user_roles (user_id, role_id)
+            select u.id, r.id from identity.users u, identity.roles r where u.email = $1 and r.name = 'operator'
+            """, email);
+
+        var refreshed = (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
+        (await api.GetAsync("admin/users", refreshed["accessToken"])).MustBe(200);
+    }
+
+    private static Task<Answer> RefreshAsync(LedgerApi api, string refreshToken) => api.PostAsync("identity/refresh", new { refreshToken });
+
+    private static async Task<Answer> LoginAsync(LedgerApi api, string email) =>
+        (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(200);
+
+    private static Task RefusedAsync(LedgerApi api, string token) => Eventually.TrueAsync(
+        async () => (await api.GetAsync("identity/me", token)).Status == 401, Everywhere, () => "A revoked token is still taken.");
+
+    private async Task<(LedgerApi Api, string Email)> RegisterAsync()
+    {
+        var user = await system.NewUserAsync();
+        return (user.Api, user.Email);
+    }
+}
