@@ -42,6 +42,8 @@ trap 'exit 130' INT TERM
 # Ten thousand users are registered and logged in before each measurement: hashing their passwords as slowly as for people
 # would take most of the time. Transfers hash nothing.
 export Ledger__Identity__PasswordIterations=1000
+# Limits count as in Production; only the thousands of logins from one address are let through.
+export Ledger__RateLimit__Enabled=true Ledger__RateLimit__AddressPerMinute=1000000 Ledger__RateLimit__AddressBurst=1000000
 echo "benchmark: starting a system …"
 "$root/run.sh" --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$work/host.log" 2>&1 &
 host=$!

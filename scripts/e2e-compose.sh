@@ -39,7 +39,7 @@ secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 sed -e "s/^\(POSTGRES_PASSWORD\|RABBITMQ_PASSWORD\|GRAFANA_PASSWORD\)=.*/\1=@/" \
     -e 's/^LEDGER_PORT=.*/LEDGER_PORT=28080/; s/^POSTGRES_PORT=.*/POSTGRES_PORT=25432/; s/^RABBITMQ_PORT=.*/RABBITMQ_PORT=25673/' \
     -e 's/^RABBITMQ_MANAGEMENT_PORT=.*/RABBITMQ_MANAGEMENT_PORT=25680/; s/^PROMETHEUS_PORT=.*/PROMETHEUS_PORT=29090/; s/^GRAFANA_PORT=.*/GRAFANA_PORT=23000/' \
-    -e 's/^LEDGER_VERSION=.*/LEDGER_VERSION=e2e/' "$root/deploy/compose/.env.example" |
+    -e 's/^LEDGER_VERSION=.*/LEDGER_VERSION=e2e/; s/^LEDGER_SELF_SERVICE_DEPOSITS=.*/LEDGER_SELF_SERVICE_DEPOSITS=true/' "$root/deploy/compose/.env.example" |
     while IFS= read -r line; do echo "${line/%=@/=$(secret)}"; done >"$work/env"
 
 echo "e2e-compose: images"
