@@ -74,11 +74,12 @@ public sealed record Check(string Name, string Rule, string Sql)
             left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
             where t.id is null or a.id is null
             """),
-        new("known-key", "Each idempotency key stands for a transaction or a pending command of its owner.", """
-            select format('key "%s" of user %s: neither transaction nor pending command %s of that user', k.key, k.owner_id, k.transaction_id)
+        new("known-key", "Each idempotency key stands for a transaction or a pending command of whoever sent it: its owner, or who acted for it.", """
+            select format('key "%s" of %s: neither transaction nor pending command %s of that caller', k.key, k.owner_id, k.transaction_id)
             from ledger.idempotency_keys k
-            left join ledger.transactions t on t.id = k.transaction_id and t.owner_id = k.owner_id
-            left join ledger.pending_commands p on p.id = k.transaction_id and p.owner_id = k.owner_id
+            left join ledger.transactions t on t.id = k.transaction_id and coalesce(t.caller_id, t.owner_id) = k.owner_id
+            left join ledger.pending_commands p on p.id = k.transaction_id
+                and coalesce((p.command ->> 'callerId')::uuid, p.owner_id) = k.owner_id
             where t.id is null and p.id is null
             """),
         // A command can stand among the pending ones for a while after it was decided: a client's 202 may be recorded in the
