@@ -29,6 +29,10 @@ public static partial class Connections
             // A dead peer is noticed although nothing is being sent.
             KeepAlive = 15,
         };
+        // Npgsql's own default, 100, for each of two pools, would let two processes take all that a server admits. Nobody is
+        // served faster by more; who needs it says so in the connection string.
+        if (connection.MaxPoolSize == 100)
+            connection.MaxPoolSize = 40;
         if (role is not null && role != connection.Username)
         {
             // From the start of the session, so that it costs no round trip; and for its whole life: the reset between two users
