@@ -6,19 +6,14 @@ namespace Ledger.ServiceDefaults;
 
 public static partial class Connections
 {
-    private static void AddContext<TContext>(
-        this IHostApplicationBuilder builder, string connectionString, Action<DbContextOptionsBuilder> configure) where TContext : DbContext =>
-        builder.AddNpgsqlDbContext<TContext>(
-            ResourceNames.Database,
-            settings =>
-            {
-                settings.ConnectionString = connectionString;
-                // A database that is away is a 503 at once, not a request that hangs.
-                settings.DisableRetry = true;
-                // ServiceDefaults has its own.
-                settings.DisableHealthChecks = true;
-            },
-            configure);
+    private static void EnrichContext<TContext>(this IHostApplicationBuilder builder) where TContext : DbContext =>
+        builder.EnrichNpgsqlDbContext<TContext>(settings =>
+        {
+            // A database that is away is a 503 at once, not a request that hangs.
+            settings.DisableRetry = true;
+            // ServiceDefaults has its own.
+            settings.DisableHealthChecks = true;
+        });
 
     private static void AddConnectionFactory(this IHostApplicationBuilder builder, Action<ConnectionFactory> configure) =>
         builder.AddRabbitMQClient(

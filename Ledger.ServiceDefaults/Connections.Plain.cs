@@ -8,9 +8,10 @@ namespace Ledger.ServiceDefaults;
 
 public static partial class Connections
 {
-    private static void AddContext<TContext>(
-        this IHostApplicationBuilder builder, string connectionString, Action<DbContextOptionsBuilder> configure) where TContext : DbContext =>
-        builder.Services.AddDbContextPool<TContext>(options => configure(options.UseNpgsql(connectionString)));
+    // What Aspire's package would add is what Npgsql tells by itself, and what the telemetry listens to anyway.
+    private static void EnrichContext<TContext>(this IHostApplicationBuilder builder) where TContext : DbContext
+    {
+    }
 
     private static void AddConnectionFactory(this IHostApplicationBuilder builder, Action<ConnectionFactory> configure) =>
         builder.Services.AddSingleton<IConnectionFactory>(_ =>

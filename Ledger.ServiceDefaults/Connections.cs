@@ -29,10 +29,10 @@ public static partial class Connections
             // A dead peer is noticed although nothing is being sent.
             KeepAlive = 15,
         };
-        // Npgsql's own default, 100, for each of two pools, would let two processes take all that a server admits. Nobody is
-        // served faster by more; who needs it says so in the connection string.
+        // Npgsql's own default, 100, would let two processes take all that a server admits. Nobody is served faster by more; who
+        // needs it says so in the connection string.
         if (connection.MaxPoolSize == 100)
-            connection.MaxPoolSize = 40;
+            connection.MaxPoolSize = 50;
         if (role is not null && role != connection.Username)
         {
             // From the start of the session, so that it costs no round trip; and for its whole life: the reset between two users
@@ -46,9 +46,12 @@ public static partial class Connections
             new NpgsqlDataSourceBuilder(connectionString)
                 .UseLoggerFactory(services.GetRequiredService<ILoggerFactory>())
                 .Build());
-        // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
-        builder.AddContext<TContext>(connectionString, options =>
-            options.ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
+        // One pool for both: when a server comes back, whoever asks first finds out that the old connections are dead, for all.
+        builder.Services.AddDbContextPool<TContext>((services, options) => options
+            .UseNpgsql(services.GetRequiredService<NpgsqlDataSource>())
+            // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
+            .ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
+        builder.EnrichContext<TContext>();
     }
 
     /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>
