@@ -2,6 +2,7 @@ using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 using Ledger.Worker.Backlog;
 using Ledger.Worker.Posting;
+using Ledger.Worker.Retention;
 using Ledger.Worker.Verification;
 
 return await Service.RunAsync(args, () =>
@@ -13,6 +14,7 @@ return await Service.RunAsync(args, () =>
     builder.AddPosting();
     builder.AddBacklog();
     builder.AddVerification();
+    builder.AddRetention();
 
     var app = builder.Build();
     app.UseServiceDefaults();

@@ -28,7 +28,10 @@ public static class ApiKey
     public const int Length = 3 + Secrets.Length;
 }
 
-/// <summary>What stands in the audit trail. Names are never changed.</summary>
+/// <summary>
+/// What stands in the audit trail. Names are never changed. The first five, of users who get in and out, are the database's
+/// <c>identity.audit.sign_in</c>: they are removed when they are old, all others are kept.
+/// </summary>
 public static class AuditActions
 {
     public const string SignedIn = "signed_in";

@@ -27,3 +27,6 @@ internal sealed class VerificationsMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0004_access")]
 internal sealed class AccessMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0005_audit_retention")]
+internal sealed class AuditRetentionMigration : SqlMigration;

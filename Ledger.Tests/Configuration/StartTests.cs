@@ -9,6 +9,7 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "Ledger__Worker__Prefetch", "0", "Prefetch")]
     [InlineData("Ledger.Worker", "Ledger__Worker__MaxBatch", "many", "MaxBatch")]
     [InlineData("Ledger.Worker", "Ledger__Worker__Prefetsch", "10", "Prefetsch")]
+    [InlineData("Ledger.Worker", "Ledger__Audit__SignInDays", "89", "SignInDays")]
     [InlineData("Ledger.Worker", "ConnectionStrings__ledgerdb", null, "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Worker", "ConnectionStrings__messaging", null, "ConnectionStrings__messaging")]
     [InlineData("Ledger.Api", "Ledger__Gateway__MaxEnvelope", "0", "MaxEnvelope")]

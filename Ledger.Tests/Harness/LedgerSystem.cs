@@ -40,6 +40,15 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     /// <summary>Of <see cref="DatabaseAsync"/>, with its password.</summary>
     public async Task<string> ConnectionStringAsync() => (await _running.Value).ConnectionString;
 
+    /// <summary>SQL, as one of <see cref="Ledger.Core.Persistence.DatabaseRoles"/>.</summary>
+    public async Task<NpgsqlDataSource> RoleAsync(string role, int maxPoolSize = 5) => NpgsqlDataSource.Create(
+        new NpgsqlConnectionStringBuilder(await ConnectionStringAsync())
+        {
+            Options = $"-c role={role}",
+            NoResetOnClose = true,
+            MaxPoolSize = maxPoolSize,
+        });
+
     /// <summary>AMQP.</summary>
     public async Task<Uri> BrokerAsync() => (await _running.Value).Broker;
 
