@@ -35,7 +35,8 @@ public static class Problem
         problem.Type = TypeOf(code);
         problem.Title = TitleOf(code);
         problem.Detail ??= DetailOf(code);
-        problem.Instance = context.Request.Path;
+        // As it was asked for: routing has taken the prefix, if there is one, from the path.
+        problem.Instance = context.Request.PathBase + context.Request.Path;
         problem.Extensions["code"] = code;
         if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";

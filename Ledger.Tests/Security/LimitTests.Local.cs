@@ -89,6 +89,42 @@ public sealed class LimitTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Below_a_prefix_every_address_in_an_answer_has_it()
+    {
+        const string Base = "/ledger/api/v1/";
+        using var api = await system.StartApiAsync(("Ledger__Http__PathPrefix", "/ledger"));
+        var user = (await system.NewUserAsync()).At(api);
+        var @operator = (await system.NewOperatorAsync()).At(api);
+        var deposit = new { currency = "USD", amount = "1.00" };
+
+        // Refused by a handler, by the reader of bodies, by authentication, by authorization, by routing; rejected by the worker.
+        InstanceMustBe(Base + "deposits", (await user.PostAsync(Base + "deposits", new { })).MustBe(400, "validation_failed"));
+        InstanceMustBe(Base + "deposits", (await user.PostAsync(Base + "deposits", "{")).MustBe(400, "malformed_json"));
+        InstanceMustBe(Base + "balances", (await api.GetAsync(Base + "balances")).MustBe(401, "unauthenticated"));
+        InstanceMustBe(Base + "admin/users", (await user.GetAsync(Base + "admin/users")).MustBe(403, "forbidden"));
+        InstanceMustBe("/ledger/no%20where", (await user.GetAsync("/ledger/no%20where")).MustBe(404, "not_found"));
+        InstanceMustBe(Base + "withdrawals", (await user.PostAsync(Base + "withdrawals", deposit)).MustBe(422, "insufficient_funds"));
+        InstanceMustBe("/api/v1/balances", (await api.GetAsync("/api/v1/balances")).MustBe(401, "unauthenticated"));
+
+        (LedgerUser Reader, Answer Made)[] addresses =
+        [
+            (user, (await user.PostAsync(Base + "deposits", deposit)).MustBe(201)),
+            (user, (await user.PostAsync(Base + "deposits", deposit, prefer: "respond-async")).MustBe(202)),
+            (@operator, (await @operator.PostAsync(Base + "deposits", new { currency = "USD", amount = "1.00", onBehalfOf = user.Id })).MustBe(201)),
+            (@operator, (await @operator.PostAsync(Base + "admin/currencies", new { code = $"P{Guid.NewGuid():N}"[..12].ToUpperInvariant(), name = "Of a test", exponent = 2 })).MustBe(201)),
+        ];
+        foreach (var (reader, made) in addresses)
+        {
+            Assert.StartsWith(Base, made.Location, StringComparison.Ordinal);
+            (await reader.GetAsync(made.Location!)).MustBe(200);
+        }
+        var registered = await api.PostAsync(Base + "identity/register", new { email = $"{Guid.NewGuid():N}@example.com", password = LedgerApi.Password });
+        Assert.Equal(Base + "identity/me", registered.MustBe(201).Location);
+
+        static void InstanceMustBe(string path, Answer problem) => Assert.Equal(path, problem["instance"]);
+    }
+
+    [Fact]
     public async Task How_long_a_refusal_takes_does_not_tell_who_is_registered()
     {
         // As slow as for people: a missing hash would show a hundredfold, a missing statement not at all.
