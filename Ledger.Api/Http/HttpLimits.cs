@@ -9,9 +9,9 @@ namespace Ledger.Api.Http;
 /// <summary>What one request may be, and how the outside reaches this process: <c>Ledger__Http__…</c>.</summary>
 public sealed class HttpOptions
 {
-    /// <summary>Bytes of a request body.</summary>
+    /// <summary>Bytes of a request body. The most that a command may say, every character of it escaped, takes about 170,000.</summary>
     [Range(1_024, 100_000_000)]
-    public int MaxBodyBytes { get; set; } = 64 * 1024;
+    public int MaxBodyBytes { get; set; } = 256 * 1024;
 
     /// <summary>Bytes of all of a request's headers.</summary>
     [Range(4_096, 1_000_000)]

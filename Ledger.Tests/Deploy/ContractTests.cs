@@ -145,6 +145,7 @@ public sealed class ContractTests
         var annotations = Rendering.Load("production").The("Ingress", "api").At("metadata.annotations")!;
 
         Assert.Equal($"{new HttpOptions().MaxBodyBytes / 1024}k", annotations["nginx.ingress.kubernetes.io/proxy-body-size"]!.ToString());
+        Assert.Contains($"proxy-body-size: {annotations["nginx.ingress.kubernetes.io/proxy-body-size"]}\n", Repository.Read("deploy/helm/ledger/values.yaml"), StringComparison.Ordinal);
         Assert.Equal("true", annotations["nginx.ingress.kubernetes.io/ssl-redirect"]!.ToString());
     }
 

@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
+using Ledger.Api.Http;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Http;
@@ -131,6 +132,44 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         (await user.DepositAsync("1.00", metadata: new Dictionary<string, string> { ["k"] = new string('v', 501) })).MustBe(400, "validation_failed");
     }
 
+    [Theory]
+    [InlineData("x")]
+    [InlineData("€")]
+    [InlineData("\\\"")]
+    [InlineData("\\u20ac")]
+    public async Task The_most_that_a_command_may_say_is_taken_however_it_is_written_and_one_character_more_is_named(string character)
+    {
+        var user = await system.NewUserAsync();
+
+        var stored = (await user.PostAsync("deposits", Body(500), key: "largest")).MustBe(201);
+
+        Assert.Equal(50, stored.Json.GetProperty("metadata").EnumerateObject().Count(entry => entry.Name.Length == 40 && entry.Value.GetString()!.Length == 500));
+        Assert.Equal(stored.Text, (await user.PostAsync("deposits", Body(500), key: "largest")).MustBe(201).Text);
+        var refused = (await user.PostAsync("deposits", Body(501), key: "larger")).MustBe(400, "validation_failed");
+        Assert.Equal("metadata", Assert.Single(refused.Json.GetProperty("errors").EnumerateObject()).Name);
+        Assert.Equal(1m, await user.BalanceAsync());
+
+        string Body(int ofLast)
+        {
+            string Text(int length) => string.Concat(Enumerable.Repeat(character, length));
+            var entries = Enumerable.Range(0, 50).Select(i => $"\"{i:00}{Text(38)}\":\"{Text(i == 49 ? ofLast : 500)}\"");
+            return $$"""{"currency":"USD","amount":"1.00","metadata":{ {{string.Join(',', entries)}} },"reference":"{{Text(255)}}"}""";
+        }
+    }
+
+    [Fact]
+    public async Task A_body_may_be_as_large_as_it_may_be_and_one_byte_more_is_refused()
+    {
+        var user = await system.NewUserAsync();
+        var deposit = """{"currency":"USD","amount":"1.00"}""";
+        var limit = new HttpOptions().MaxBodyBytes;
+
+        (await user.PostAsync("deposits", deposit.PadRight(limit))).MustBe(201);
+        (await user.PostAsync("deposits", deposit.PadRight(limit + 1))).MustBe(413, "body_too_large");
+
+        Assert.Equal(1m, await user.BalanceAsync());
+    }
+
     [Fact]
     public async Task Deep_JSON_is_refused()
     {
@@ -185,7 +224,7 @@ public sealed class MalformedRequestTests(LedgerSystem system)
     public async Task A_body_that_is_too_large_is_refused(bool chunked)
     {
         var user = await system.NewUserAsync();
-        byte[] body = [.. """{"currency":"USD","amount":"1.00","reference":" """u8, .. Enumerable.Repeat((byte)'r', 100_000), .. "\"}"u8];
+        byte[] body = [.. """{"currency":"USD","amount":"1.00","reference":" """u8, .. Enumerable.Repeat((byte)'r', 300_000), .. "\"}"u8];
 
         (await user.PostAsync("deposits", chunked ? new Chunked(body) : Json(body))).MustBe(413, "body_too_large");
 

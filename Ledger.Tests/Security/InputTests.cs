@@ -79,7 +79,7 @@ public sealed class InputTests(LedgerSystem system)
     public async Task A_body_that_is_too_large_is_413_and_headers_that_are_431()
     {
         var user = await system.NewUserAsync();
-        (await user.DepositAsync("1.00", reference: new string('x', 70_000))).MustBe(413, "body_too_large");
+        (await user.DepositAsync("1.00", reference: new string('x', 300_000))).MustBe(413, "body_too_large");
 
         using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/currencies");
         request.Headers.TryAddWithoutValidation("X-Padding", new string('x', 20_000));
