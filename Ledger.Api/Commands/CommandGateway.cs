@@ -143,9 +143,11 @@ public sealed partial class CommandGateway(
         {
             gathered.Clear();
             spans.Clear();
-            while (gathered.Count < options.Value.MaxEnvelope && _queue.Reader.TryRead(out var outgoing))
+            var text = 0;
+            while (gathered.Count < options.Value.MaxEnvelope && text < Envelope.MaxText && _queue.Reader.TryRead(out var outgoing))
             {
                 gathered.Add(outgoing.Command);
+                text += Envelope.TextOf(outgoing.Command);
                 if (outgoing.Span is { } span)
                     spans.Add(span.SetTag("messaging.batch.message_count", gathered.Count));
             }

@@ -4,7 +4,37 @@ using Ledger.Core.Transactions;
 namespace Ledger.Core.Messaging;
 
 /// <summary>What travels to the worker as one message: the commands that had gathered at an API instance. Reply-to is AMQP's.</summary>
-public sealed record Envelope(IReadOnlyList<Command> Commands);
+public sealed record Envelope(IReadOnlyList<Command> Commands)
+{
+    /// <summary>
+    /// Characters of clients' own text after which a message takes no more commands: far below the 16 MiB that RabbitMQ takes by
+    /// default, however the text is escaped, and little enough that a worker can hold all that it may have fetched.
+    /// </summary>
+    public const int MaxText = 1024 * 1024;
+
+    /// <summary>Characters of a command that its client chose.</summary>
+    public static int TextOf(Command command) =>
+        (command.Reference?.Length ?? 0) + (command.Metadata?.Length ?? 0) + (command.IdempotencyKey?.Length ?? 0);
+
+    /// <summary>As many envelopes as commands in this order need.</summary>
+    public static IEnumerable<Envelope> Split(IEnumerable<Command> commands)
+    {
+        var gathered = new List<Command>();
+        var text = 0;
+        foreach (var command in commands)
+        {
+            gathered.Add(command);
+            text += TextOf(command);
+            if (text < MaxText)
+                continue;
+            yield return new Envelope(gathered);
+            gathered = [];
+            text = 0;
+        }
+        if (gathered.Count > 0)
+            yield return new Envelope(gathered);
+    }
+}
 
 /// <summary>What travels back as one message: the answers of one batch to one API instance.</summary>
 public sealed record Replies(IReadOnlyList<Reply> Items);

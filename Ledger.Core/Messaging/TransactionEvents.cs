@@ -18,16 +18,30 @@ public static class TransactionEvents
     }
 
     /// <summary>
-    /// Writes a batch of one currency. An event's id is its transaction's, so that a consumer knows one that comes twice. Amounts are
-    /// decimal strings in major units, as in the HTTP API; entries on settlement accounts are the ledger's own business.
+    /// Bytes after which a message takes no more events: far below the 16 MiB that RabbitMQ takes by default, whatever metadata the
+    /// transactions of one commit have.
     /// </summary>
-    public static void Write(IBufferWriter<byte> output, IReadOnlyList<Transaction> transactions, Currency currency)
+    public const int MaxBytes = 1024 * 1024;
+
+    /// <summary>
+    /// Writes transactions of one currency, in as many messages as they need. An event's id is its transaction's, so that a
+    /// consumer knows one that comes twice. Amounts are decimal strings in major units, as in the HTTP API; entries on settlement
+    /// accounts are the ledger's own business.
+    /// </summary>
+    public static IEnumerable<ReadOnlyMemory<byte>> Write(IReadOnlyList<Transaction> transactions, Currency currency)
     {
-        using var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true });
-        json.WriteStartArray();
-        foreach (var transaction in transactions)
-            Write(json, transaction, currency);
-        json.WriteEndArray();
+        for (var written = 0; written < transactions.Count;)
+        {
+            var output = new ArrayBufferWriter<byte>(Math.Min((transactions.Count - written) * 768, MaxBytes));
+            using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
+            {
+                json.WriteStartArray();
+                while (written < transactions.Count && json.BytesCommitted + json.BytesPending < MaxBytes)
+                    Write(json, transactions[written++], currency);
+                json.WriteEndArray();
+            }
+            yield return output.WrittenMemory;
+        }
     }
 
     private static void Write(Utf8JsonWriter json, Transaction transaction, Currency currency)

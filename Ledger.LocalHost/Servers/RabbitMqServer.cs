@@ -77,6 +77,8 @@ internal static class RabbitMqServer
         vm_memory_high_watermark.relative = 0.3
         disk_free_limit.absolute = 256MB
         collect_statistics_interval = 10000
+        # RabbitMQ 4's default, which deployments have; version 3 takes 128 MiB.
+        max_message_size = 16777216
         # The write-ahead log of quorum queues is also held in memory until it is full: 512 MB by default.
         raft.wal_max_size_bytes = 134217728
 

@@ -107,6 +107,30 @@ public sealed class CommandMessageTests(LedgerSystem system)
         await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text == text && !string.IsNullOrEmpty(message.Reason))));
     }
 
+    [Fact]
+    public async Task Commands_with_all_the_text_that_they_may_have_are_relayed_posted_and_announced_however_many_wait()
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var events = await broker.ListenAsync($"transaction.posted.{market.Currency}");
+        // 50 values of 500 characters that JSON escapes. All together are more than twice what RabbitMQ takes as one message.
+        var metadata = JsonSerializer.Serialize(Enumerable.Range(0, 50).ToDictionary(i => $"{i:00}".PadRight(40, '€'), _ => new string('€', 500)));
+        var commands = Enumerable.Range(0, 250).Select(i => market.Deposit(market.Users[i % market.Users.Count], 100) with { Metadata = metadata }).ToArray();
+
+        await Books.ExecuteAsync(
+            market.Database, "insert into ledger.pending_commands (id, owner_id, command) select id, owner, command::json from unnest($1, $2, $3) c (id, owner, command)",
+            commands.Select(command => command.Id).ToArray(), commands.Select(command => command.OwnerId).ToArray(),
+            commands.Select(command => JsonSerializer.Serialize(command, MessageJson.Default.Command)).ToArray());
+
+        await PostedAsync(market, commands);
+        await Eventually.TrueAsync(
+            () => Task.FromResult(events.Sum(message => JsonElement.Parse(message.Text).GetArrayLength()) >= commands.Length),
+            otherwise: () => "Not all transactions were announced.");
+        Assert.True(events.Sum(message => message.Body.Length) > 2 * 16 * 1024 * 1024);
+        Assert.All(events, message => Assert.True(message.Body.Length < 2 * TransactionEvents.MaxBytes));
+        Assert.Equal(0, await Books.NumberAsync(market.Database, "select count(*) from ledger.pending_commands where id = any ($1)", commands.Select(command => command.Id).ToArray()));
+    }
+
     private async Task<Market> MarketAsync() => await Market.OpenAsync(await system.DatabaseAsync(), users: 3);
 
     private static Task PostedAsync(Market market, IEnumerable<Command> commands)

@@ -48,7 +48,7 @@ public sealed partial class PendingRelay(
         }
     }
 
-    /// <summary>Publishes one message; true if there may be more to publish.</summary>
+    /// <summary>Publishes what is due, up to a bound; true if there may be more to publish.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
     {
         if (!broker.IsOpen)
@@ -58,18 +58,23 @@ public sealed partial class PendingRelay(
         if (commands.Count == 0)
             return false;
 
+        var published = 0;
         try
         {
             var connection = await broker.OpenAsync(cancellationToken);
             await using var channel = await connection.CreateChannelAsync(
                 new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
-            var body = JsonSerializer.SerializeToUtf8Bytes(new Envelope(commands), MessageJson.Default.Envelope);
             var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json" };
-            await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body, cancellationToken);
+            foreach (var envelope in Envelope.Split(commands))
+            {
+                var body = JsonSerializer.SerializeToUtf8Bytes(envelope, MessageJson.Default.Envelope);
+                await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body, cancellationToken);
+                published += envelope.Commands.Count;
+            }
         }
         catch
         {
-            await PendingCommands.ReturnAsync(database, commands, CancellationToken.None);
+            await PendingCommands.ReturnAsync(database, [.. commands.Skip(published)], CancellationToken.None);
             throw;
         }
         LogRelayed(commands.Count);

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Core.Currencies;
@@ -92,10 +91,8 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
             // Rejected because there is no such currency: then there is no way to write the amount either.
             if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
                 continue;
-            var body = new ArrayBufferWriter<byte>(transactions.Count * 768);
-            TransactionEvents.Write(body, transactions, currency);
-            publishing.Add(channel.BasicPublishAsync(
-                Topology.EventExchange, key, mandatory: false, EventProperties, body.WrittenMemory, cancellationToken).AsTask());
+            foreach (var body in TransactionEvents.Write(transactions, currency))
+                publishing.Add(channel.BasicPublishAsync(Topology.EventExchange, key, mandatory: false, EventProperties, body, cancellationToken).AsTask());
         }
         await Task.WhenAll(publishing);
         PostingMetrics.Events.Add(byKey.Values.Sum(transactions => transactions.Count));
