@@ -53,6 +53,7 @@ namespace Ledger.Api
             app.MapScalar();
             app.MapServiceHealth();
             app.LogSelfServiceDeposits();
+            app.StartCountersAtZero();
             return app;
         }
     }

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Checks what Prometheus and Grafana are given: configuration, rules, the rules' tests, the dashboard and each of its queries.
 #
-#   scripts/check-monitoring.sh             exit 0: all of it is right
-#   scripts/check-monitoring.sh --series    prints the services' series that rules and dashboard use, one per line
+# That the series exist which they use is a test against running services: Ledger.Tests/Monitoring/MetricsTests.cs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,15 +37,6 @@ need() {
 queries() { jq -r '.panels[].targets[]?.expr | gsub("\\$__rate_interval"; "5m")' "$dashboard"; }
 
 need jq jq
-
-if [[ ${1:-} == --series ]]; then
-    # Without labels and comments; recorded series (with a colon) and the broker's own are not the services'.
-    { queries; grep -vE '^ *#|(name|record|alert|summary|runbook): ' "$rules"; } |
-        sed -E 's/\b(by|without) *\([^)]*\)//g; s/\{[^}]*\}//g; s/[a-z_]+:[a-z0-9_:]+//g' |
-        grep -oE '\b(ledger|auth|http_server|kestrel|dotnet|db_client)_[a-z0-9_]+' |
-        sort -u
-    exit 0
-fi
 
 need promtool prometheus
 work=$(mktemp -d)

@@ -10,7 +10,14 @@ internal static class IdentityMetrics
         "auth.registrations", "{user}", "Users that registered.");
 
     private static readonly Counter<long> Logins = LedgerTelemetry.Meter.CreateCounter<long>(
-        "auth.logins", "{login}", "Attempts to log in, by status: succeeded, failed or locked_out.");
+        "auth.logins", "{login}", "Attempts to log in, by status: succeeded, failed, locked_out or frozen.");
+
+    public static void StartAtZero()
+    {
+        Registrations.Add(0);
+        foreach (var status in (string[])["succeeded", "failed", "locked_out", "frozen"])
+            Logins.Add(0, new KeyValuePair<string, object?>("status", status));
+    }
 
     public static void CountLogin(string status) => Logins.Add(1, new KeyValuePair<string, object?>("status", status));
 }

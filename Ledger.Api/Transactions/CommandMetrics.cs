@@ -13,6 +13,12 @@ internal static class CommandMetrics
     private static readonly Histogram<double> Duration = LedgerTelemetry.Meter.CreateHistogram<double>(
         "ledger.command.duration", "s", "From a command's acceptance to its answer, by kind and outcome.");
 
+    public static void StartAtZero()
+    {
+        foreach (var kind in Enum.GetValues<TransactionKind>())
+            Accepted.Add(0, new KeyValuePair<string, object?>("kind", kind.Name()));
+    }
+
     public static void CountAccepted(TransactionKind kind) => Accepted.Add(1, new KeyValuePair<string, object?>("kind", kind.Name()));
 
     public static void RecordAnswer(TransactionKind kind, int? status, TimeSpan duration)

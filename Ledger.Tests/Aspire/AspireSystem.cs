@@ -27,6 +27,10 @@ public sealed class AspireSystem : IAsyncLifetime
     /// <summary>Where the API listens.</summary>
     public Uri ApiAddress => App.GetEndpoint(ResourceNames.Api, "http");
 
+    /// <summary>Where API and worker serve <c>/metrics</c>. Replicas stand behind one address and answer in turn.</summary>
+    public IReadOnlyList<Uri> MetricsAddresses =>
+        [.. new[] { ResourceNames.Api, ResourceNames.Worker }.Select(service => new Uri(App.GetEndpoint(service, "metrics"), "/metrics"))];
+
     /// <summary>The connection string of the ledger's database, as the server's owner.</summary>
     public string PostgresConnectionString { get; private set; } = "";
 

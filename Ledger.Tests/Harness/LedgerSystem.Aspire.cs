@@ -13,6 +13,7 @@ public sealed partial class LedgerSystem
         return new Running(
             system,
             [new LedgerApi(system.ApiAddress), new LedgerApi(system.ApiAddress)],
+            system.MetricsAddresses,
             system.PostgresConnectionString,
             NpgsqlDataSource.Create(system.PostgresConnectionString),
             new Uri(system.RabbitMqConnectionString),

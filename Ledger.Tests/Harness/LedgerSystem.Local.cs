@@ -21,6 +21,7 @@ public sealed partial class LedgerSystem
         return new Running(
             system,
             [.. system.Apis.Select(api => new LedgerApi(api.Address!))],
+            [.. system.Apis.Concat(system.Workers).Select(service => service.Metrics!)],
             system.PostgresConnectionString,
             NpgsqlDataSource.Create(system.PostgresConnectionString),
             new Uri(system.RabbitMqConnectionString),

@@ -52,6 +52,9 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     /// <summary>AMQP.</summary>
     public async Task<Uri> BrokerAsync() => (await _running.Value).Broker;
 
+    /// <summary>Where Prometheus would find the metrics of APIs and workers.</summary>
+    public async Task<IReadOnlyList<Uri>> MetricsAsync() => (await _running.Value).Metrics;
+
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
@@ -74,5 +77,6 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     }
 
     private sealed record Running(
-        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, string ConnectionString, NpgsqlDataSource Database, Uri Broker, Func<IEnumerable<string>> Logs);
+        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, IReadOnlyList<Uri> Metrics, string ConnectionString, NpgsqlDataSource Database, Uri Broker,
+        Func<IEnumerable<string>> Logs);
 }

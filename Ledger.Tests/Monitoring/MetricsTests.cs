@@ -1,0 +1,96 @@
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Monitoring;
+
+/// <summary>What the dashboard and the rules ask Prometheus for is what the services tell.</summary>
+public sealed class MetricsTests(LedgerSystem system)
+{
+    // Series that neither API nor worker has, each with whose it is.
+    private static readonly Dictionary<string, string> s_othersSeries = new()
+    {
+        ["up"] = "Prometheus' own: whether it could scrape a target",
+        ["rabbitmq_global_messages_received_total"] = "RabbitMQ's plugin rabbitmq_prometheus",
+        ["rabbitmq_global_messages_acknowledged_total"] = "RabbitMQ's plugin rabbitmq_prometheus",
+        ["rabbitmq_queue_messages_unacked"] = "RabbitMQ's plugin rabbitmq_prometheus",
+    };
+
+    [Fact]
+    public async Task Every_series_and_label_that_dashboard_and_rules_use_is_there_under_load()
+    {
+        Query[] queries = [.. Query.OfDashboard("ledger.json"), .. Query.OfRules()];
+        await MakeLoadAsync();
+
+        var seen = new HashSet<(string Series, string Label)>();
+        string[] missing = [];
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                // Of several workers one verifies, and the verifier's gauges begin with its first run.
+                foreach (var metrics in await system.MetricsAsync())
+                {
+                    foreach (var series in (await Scrape.OfAsync(metrics)).LabelsBySeries)
+                        seen.UnionWith(series.Select(label => (series.Key, label)));
+                }
+                missing = [.. queries.SelectMany(query => MissingIn(query, seen))];
+                return missing.Length == 0;
+            },
+            otherwise: () => string.Join('\n', missing));
+
+        Assert.Equal(s_othersSeries.Keys.Order(), queries.SelectMany(query => query.Series).Where(s_othersSeries.ContainsKey).Distinct().Order());
+    }
+
+    [Fact]
+    public async Task Counters_are_there_from_zero_on()
+    {
+        // Of both APIs: what has happened to the other tests' one has not happened to each.
+        foreach (var metrics in await system.MetricsAsync())
+        {
+            var scrape = await Scrape.OfAsync(metrics);
+            string[] expected = scrape.LabelsBySeries.Contains("ledger_queue_depth")
+                ? ["ledger_dead_letters_total", "ledger_commands_replayed_total", "ledger_events_published_total"]
+                :
+                [
+                    "auth_registrations_total",
+                    """auth_logins_total{status="succeeded"}""", """auth_logins_total{status="failed"}""",
+                    """auth_logins_total{status="locked_out"}""", """auth_logins_total{status="frozen"}""",
+                    """ledger_commands_accepted_total{kind="deposit"}""", """ledger_commands_accepted_total{kind="withdrawal"}""",
+                    """ledger_commands_accepted_total{kind="transfer"}""",
+                    """ledger_rate_limited_total{policy="user"}""", """ledger_rate_limited_total{policy="address"}""",
+                ];
+            Assert.All(expected, sample => Assert.True(scrape[sample] is not null, $"{metrics} has no {sample}."));
+        }
+    }
+
+    [Fact]
+    public async Task Promtool_finds_no_fault_with_the_metrics()
+    {
+        await MakeLoadAsync();
+        foreach (var metrics in await system.MetricsAsync())
+            await (await Scrape.OfAsync(metrics)).MustPassPromtoolAsync();
+    }
+
+    /// <summary>Whatever the services count, as far as clients can cause it.</summary>
+    private async Task MakeLoadAsync()
+    {
+        foreach (var api in await system.ApisAsync())
+        {
+            var (alice, bob) = (await api.NewUserAsync(), await api.NewUserAsync());
+            (await api.PostAsync("identity/login", new { email = alice.Email, password = "wrong password" })).MustBe(401);
+            (await alice.DepositAsync("10.00", key: "once")).MustBe(201);
+            Assert.True((await alice.DepositAsync("10.00", key: "once")).MustBe(201).IsReplay);
+            (await alice.TransferAsync(bob, "2.50")).MustBe(201);
+            (await bob.WithdrawAsync("1.00")).MustBe(201);
+            (await bob.WithdrawAsync("5.00")).MustBe(422, "insufficient_funds");
+            await alice.DecidedAsync((await alice.DepositAsync("1.00", prefer: "respond-async")).MustBe(202).TransactionId);
+        }
+    }
+
+    private static IEnumerable<string> MissingIn(Query query, HashSet<(string Series, string Label)> seen)
+    {
+        var own = query.Series.Where(series => !Query.Recorded.Contains(series) && !s_othersSeries.ContainsKey(series)).ToList();
+        foreach (var series in own.Where(series => !seen.Any(pair => pair.Series == series)))
+            yield return $"No {series} for {query}";
+        foreach (var label in query.Labels.Where(label => own.Count > 0 && !own.Any(series => seen.Contains((series, label)))))
+            yield return $"No label {label} for {query}";
+    }
+}
