@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Ledger.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http;
@@ -30,9 +31,9 @@ public static class Health
         var readiness = new HealthCheckOptions { Predicate = check => check.Tags.Contains(Readiness), ResponseWriter = WriteAsync };
         var liveness = new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync };
         foreach (var path in new[] { "/health", "/ready" })
-            app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics();
+            app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics().Untraced();
         foreach (var path in new[] { "/alive", "/live" })
-            app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics();
+            app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics().Untraced();
     }
 
     // Names and states alone: descriptions and exceptions can hold addresses and user names.

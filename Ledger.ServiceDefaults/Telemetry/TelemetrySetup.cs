@@ -58,6 +58,7 @@ public static partial class TelemetrySetup
         {
             if (context.Connection.LocalPort != port)
                 return next(context);
+            context.Untrace();
             if (context.Request.Path == "/metrics")
                 return exporter.WriteAsync(context);
             context.Response.StatusCode = 404;

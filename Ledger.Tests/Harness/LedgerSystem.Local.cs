@@ -1,4 +1,5 @@
 using Ledger.LocalHost;
+using Ledger.LocalHost.Processes;
 using Npgsql;
 
 namespace Ledger.Tests.Harness;
@@ -29,11 +30,21 @@ public sealed partial class LedgerSystem
     }
 
     /// <summary>One more API of the same system, with options of its own. The test disposes of the client; the process ends with the system.</summary>
-    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment)
+    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment) =>
+        new((await StartApiProcessAsync(environment)).Address!);
+
+    /// <summary>The same, for a test that needs more of the process than what it answers.</summary>
+    internal async Task<LocalProcess> StartApiProcessAsync(params (string Option, string Value)[] environment)
     {
         using var deadline = new CancellationTokenSource(StartTimeout);
-        var system = (LocalSystem)(await _running.Value).System;
-        return new LedgerApi((await system.AddApiAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token)).Address!);
+        return await ((LocalSystem)(await _running.Value).System).AddApiAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token);
+    }
+
+    /// <summary>One more worker of the same system, with options of its own. It ends with the system, unless the test stops it.</summary>
+    internal async Task<LocalProcess> StartWorkerProcessAsync(params (string Option, string Value)[] environment)
+    {
+        using var deadline = new CancellationTokenSource(StartTimeout);
+        return await ((LocalSystem)(await _running.Value).System).AddWorkerAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token);
     }
 
     /// <summary>Runs the <c>ledger</c> tool against the system.</summary>

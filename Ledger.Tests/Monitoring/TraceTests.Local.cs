@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using Ledger.LocalHost.Processes;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Monitoring;
+
+/// <summary>What API and worker export as traces, each of them to a receiver of its own.</summary>
+public sealed class TraceTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task Probes_and_scrapes_leave_no_trace_where_commands_do()
+    {
+        await using var fromApi = await OtlpReceiver.StartAsync();
+        await using var fromWorker = await OtlpReceiver.StartAsync();
+        var api = await system.StartApiProcessAsync(fromApi.Environment);
+        var worker = await system.StartWorkerProcessAsync(fromWorker.Environment);
+        using var client = new LedgerApi(api.Address!);
+        var user = (await system.NewUserAsync()).At(client);
+        var (probes, commands) = (ActivityTraceId.CreateRandom().ToString(), ActivityTraceId.CreateRandom().ToString());
+
+        foreach (var process in (LocalProcess[])[api, worker])
+        {
+            foreach (var address in ((string[])["/health", "/ready", "/alive", "/live"]).Select(path => new Uri(process.Address!, path)).Append(process.Metrics!))
+            {
+                await GetAsync(address, null);
+                // A caller who records its own trace gets nothing of these into it.
+                await GetAsync(address, probes);
+            }
+        }
+        // Any of the workers may take a command; spans leave a process in the order of their ends.
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                (await client.PostAsync("deposits", new { currency = "USD", amount = "1.00" }, user.Token, ("traceparent", Parent(commands)))).MustBe(201);
+                return Has(fromApi, commands) && Has(fromWorker, commands);
+            },
+            otherwise: () => $"The API's spans: {string.Join(", ", fromApi.Spans)}; the worker's: {string.Join(", ", fromWorker.Spans)}.");
+        await worker.TerminateAsync(restart: false);
+        await api.TerminateAsync(restart: false);
+
+        Assert.Contains(fromApi.Spans, span => span is { Source: "Microsoft.AspNetCore", Name: "POST /api/v1/deposits" });
+        // Nobody asked them for anything else.
+        Assert.All(fromApi.Spans.Where(span => span.Source == "Microsoft.AspNetCore"), span => Assert.Equal(commands, span.TraceId));
+        Assert.DoesNotContain(fromWorker.Spans, span => span.Source == "Microsoft.AspNetCore");
+        Assert.False(Has(fromApi, probes) || Has(fromWorker, probes));
+    }
+
+    private static bool Has(OtlpReceiver receiver, string trace) => receiver.Spans.Any(span => span.TraceId == trace);
+
+    private static string Parent(string trace) => $"00-{trace}-{ActivitySpanId.CreateRandom()}-01";
+
+    private static async Task GetAsync(Uri address, string? trace)
+    {
+        using var http = new HttpClient();
+        using var request = new HttpRequestMessage(HttpMethod.Get, address);
+        if (trace is not null)
+            request.Headers.Add("traceparent", Parent(trace));
+        using var answer = await http.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.True(answer.IsSuccessStatusCode, $"{address} answered {(int)answer.StatusCode}.");
+    }
+}
