@@ -45,7 +45,7 @@ export Ledger__Identity__PasswordIterations=1000
 # Limits count as in Production; only the thousands of logins from one address are let through.
 export Ledger__RateLimit__Enabled=true Ledger__RateLimit__AddressPerMinute=1000000 Ledger__RateLimit__AddressBurst=1000000
 echo "benchmark: starting a system …"
-"$root/run.sh" --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$work/host.log" 2>&1 &
+"$root/run.sh" --host local --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$work/host.log" 2>&1 &
 host=$!
 until grep -q '^Ctrl+C stops everything' "$work/host.log"; do
     kill -0 "$host" 2>/dev/null || { cat "$work/host.log" >&2; fail "the system did not start, see above."; }

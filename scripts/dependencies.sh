@@ -3,7 +3,8 @@
 # Debian and Ubuntu). Silent when nothing is missing. Leaves no service running or enabled and no system cluster:
 # Ledger.LocalHost starts private instances of its own.
 #
-#   scripts/dependencies.sh     exit 0: everything is there · 1: one line on stderr says what to do
+#   scripts/dependencies.sh          exit 0: everything is there · 1: one line on stderr says what to do
+#   scripts/dependencies.sh --sdk    the SDK alone, for whom the servers are containers
 set -euo pipefail
 
 fail() {
@@ -19,6 +20,7 @@ has_rabbitmq() { compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbit
 has_sdk() { command -v dotnet >/dev/null && dotnet --list-sdks 2>/dev/null | grep -q '^10\.'; }
 
 has_sdk || fail "needs the .NET 10 SDK: install it from https://dotnet.microsoft.com/download/dotnet/10.0 and run this again."
+if [[ ${1:-} == --sdk ]]; then exit 0; fi
 
 missing=()
 has_postgres || missing+=(postgresql)
