@@ -45,6 +45,7 @@ public static class HttpLimits
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = http.Value.MaxBodyBytes;
+            // Beyond it Kestrel answers by itself, before the application hears of the request: 431, without a body.
             kestrel.Limits.MaxRequestHeadersTotalSize = http.Value.MaxHeaderBytes;
             // Bodies have Kestrel's own minimum: 240 bytes a second, after five seconds.
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(http.Value.HeaderSeconds);

@@ -21,7 +21,7 @@ public static class OpenApiDocument
                 Version = "v1",
                 Description = """
                     Deposits, withdrawals, transfers and balances per currency. Amounts are decimal strings in major units.
-                    Errors are problem details (RFC 9457) with a stable `code`.
+                    Errors are problem details (RFC 9457) with a stable `code`; a request whose headers are too large is a bare 431.
 
                     To try it here: **Register** Alice and Bob, **Login** as Alice, put the `accessToken` of the answer into
                     **Authentication**, and deposit. The examples work as they stand.

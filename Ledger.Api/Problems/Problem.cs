@@ -58,7 +58,6 @@ public static class Problem
         413 => "body_too_large",
         415 => "unsupported_media_type",
         429 => "rate_limited",
-        431 => "headers_too_large",
         503 => "unavailable",
         _ => status < 500 ? "bad_request" : "internal_error",
     };
