@@ -81,7 +81,8 @@ public static class PendingCommands
 
     /// <summary>Takes commands that the queue has never seen, or not for so long that it may have lost them.</summary>
     /// <param name="after">After how long a published command that is still undecided is published again.</param>
-    public static async Task<IReadOnlyList<Command>> TakeForRelayAsync(
+    /// <returns>Those that can be read, and those that cannot: nobody can post them, nor may they keep others from being posted.</returns>
+    public static async Task<(IReadOnlyList<Command> Commands, IReadOnlyList<UnreadableCommand> Unreadable)> TakeForRelayAsync(
         NpgsqlDataSource database, int limit, TimeSpan after, CancellationToken cancellationToken)
     {
         // "skip locked": several workers relay side by side without publishing each other's.
@@ -93,22 +94,42 @@ public static class PendingCommands
                 order by id limit $2
                 for update skip locked) due
             where p.id = due.id
-            returning p.command
+            returning p.id, p.command
             """);
         take.Parameters.Add(new() { Value = after });
         take.Parameters.Add(new() { Value = limit });
         var commands = new List<Command>();
+        var unreadable = new List<UnreadableCommand>();
         await using var reader = await take.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
-            commands.Add(JsonSerializer.Deserialize(reader.GetString(0), MessageJson.Default.Command)!);
-        return commands;
+        {
+            var (id, text) = (reader.GetGuid(0), reader.GetString(1));
+            // Under another id it would be decided without this row's ever going away.
+            if (TryRead(text) is { } command && command.Id == id)
+                commands.Add(command);
+            else
+                unreadable.Add(new UnreadableCommand(id, text));
+        }
+        return (commands, unreadable);
+    }
+
+    private static Command? TryRead(string text)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(text, MessageJson.Default.Command);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
     }
 
     /// <summary>Gives commands back that could not be published after all.</summary>
-    public static async Task ReturnAsync(NpgsqlDataSource database, IReadOnlyList<Command> commands, CancellationToken cancellationToken)
+    public static async Task ReturnAsync(NpgsqlDataSource database, Guid[] ids, CancellationToken cancellationToken)
     {
         await using var update = database.CreateCommand("update ledger.pending_commands set relayed_at = null where id = any ($1)");
-        update.Parameters.Add(new() { Value = commands.Select(c => c.Id).ToArray() });
+        update.Parameters.Add(new() { Value = ids });
         await update.ExecuteNonQueryAsync(cancellationToken);
     }
 
@@ -131,6 +152,10 @@ public static class PendingCommands
         await update.ExecuteNonQueryAsync(cancellationToken);
     }
 }
+
+/// <summary>A pending command that this version cannot read.</summary>
+/// <param name="Text">As it is stored: JSON.</param>
+public readonly record struct UnreadableCommand(Guid Id, string Text);
 
 /// <summary>Commands that wait to be decided.</summary>
 public readonly record struct PendingBacklog(long Count, TimeSpan OldestAge);

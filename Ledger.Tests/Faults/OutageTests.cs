@@ -1,5 +1,10 @@
+using System.Text;
+using System.Text.Json;
 using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Ledger.Core.Verification;
 using Ledger.Tests.Harness;
+using Ledger.Tests.Messaging;
 using RabbitMQ.Client;
 
 namespace Ledger.Tests.Faults;
@@ -91,6 +96,76 @@ public sealed class OutageTests(FaultSystem system)
             Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, FaultSystem.Recovery))["status"]);
         Assert.Equal(20, await user.BalanceAsync());
         await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
+    }
+
+    [Fact]
+    public async Task Pending_commands_that_cannot_be_read_are_set_aside_once_and_their_neighbours_are_posted()
+    {
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 1);
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = Enumerable.Range(0, 3).Select(_ => market.Deposit(market.Users[0], 100)).ToArray();
+        // As an API of a later version may write it; written by nobody; and one that stands for another.
+        var later = good[0] with { Id = Guid.CreateVersion7() };
+        var (nothing, another) = (Guid.CreateVersion7(), Guid.CreateVersion7());
+        (Guid Id, string Text)[] unreadable =
+            [(later.Id, Text(later).Replace("\"deposit\"", "\"gift\"", StringComparison.Ordinal)), (nothing, "null"), (another, Text(good[1] with { Reference = another.ToString() }))];
+
+        await RecordAsync([(good[0].Id, Text(good[0])), .. unreadable, (good[1].Id, Text(good[1]))]);
+        await Eventually.TrueAsync(async () => await PostedAsync(good[..2]) && await SetAsideAsync() == unreadable.Length, FaultSystem.Recovery);
+
+        // Due once more, for all that time does to them; and so is one that came after them. When that is posted, they had their turn.
+        await Books.ExecuteAsync(system.Database, "update ledger.pending_commands set relayed_at = null where owner_id = $1", market.Users[0]);
+        await RecordAsync([(good[2].Id, Text(good[2]))]);
+        await Eventually.TrueAsync(() => PostedAsync(good[2..]), FaultSystem.Recovery);
+
+        Assert.Equal(
+            unreadable.Select(command => $$"""{"commands":[{{command.Text}}]}""").Order(StringComparer.Ordinal),
+            deadLetters.Select(message => message.Text).Order(StringComparer.Ordinal));
+        Assert.All(deadLetters, message => Assert.Equal("The pending command cannot be read.", message.Reason));
+        Assert.Equal(300, await market.BalanceAsync(market.Users[0]));
+        var report = await new Verifier(system.Database).VerifyAsync(TimeSpan.FromHours(1), 10, TestContext.Current.CancellationToken);
+        var broken = Assert.Single(report.Results, result => result.Broken > 0);
+        Assert.Equal(("pending-failed", unreadable.Length), (broken.Check.Name, broken.Broken));
+
+        // What an operator does who has dealt with them.
+        await Books.ExecuteAsync(system.Database, "delete from ledger.pending_commands where owner_id = $1", market.Users[0]);
+
+        static string Text(Command command) => JsonSerializer.Serialize(command, MessageJson.Default.Command);
+
+        Task<int> RecordAsync((Guid Id, string Text)[] commands) => Books.ExecuteAsync(
+            system.Database, "insert into ledger.pending_commands (id, owner_id, command) select id, $1, command::json from unnest($2, $3) c (id, command)",
+            market.Users[0], commands.Select(command => command.Id).ToArray(), commands.Select(command => command.Text).ToArray());
+
+        async Task<bool> PostedAsync(Command[] commands) => commands.Length == await Books.NumberAsync(
+            system.Database, "select count(*) from ledger.transactions where id = any ($1) and status = 'posted'", commands.Select(command => command.Id).ToArray());
+
+        Task<long> SetAsideAsync() => Books.NumberAsync(
+            system.Database, "select count(*) from ledger.pending_commands where owner_id = $1 and failure is not null", market.Users[0]);
+    }
+
+    [Fact]
+    public async Task A_recorded_command_that_comes_to_a_worker_unreadable_is_set_aside_too()
+    {
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 1);
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        var deadLetters = await broker.DeadLettersAsync();
+        var command = JsonSerializer.Serialize(market.Deposit(market.Users[0], 100), MessageJson.Default.Command).Replace("\"deposit\"", "\"gift\"", StringComparison.Ordinal);
+        // Recorded and in the queue, as after "Prefer: respond-async".
+        await Books.ExecuteAsync(
+            system.Database, "insert into ledger.pending_commands (id, owner_id, command, relayed_at) select ($2::json ->> 'id')::uuid, $1, $2::json, clock_timestamp()",
+            market.Users[0], command);
+        await broker.PublishAsync(Encoding.UTF8.GetBytes($$"""{"commands":[{{command}}]}"""));
+
+        await Eventually.TrueAsync(
+            async () => await Books.NumberAsync(system.Database, "select count(*) from ledger.pending_commands where owner_id = $1 and failure is not null", market.Users[0]) == 1,
+            FaultSystem.Recovery);
+
+        await Eventually.TrueAsync(() => Task.FromResult(!deadLetters.IsEmpty));
+        Assert.Contains(command, Assert.Single(deadLetters).Text, StringComparison.Ordinal);
+        await Books.ExecuteAsync(system.Database, "delete from ledger.pending_commands where owner_id = $1", market.Users[0]);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
@@ -53,9 +54,9 @@ public sealed partial class PendingRelay(
     {
         if (!broker.IsOpen)
             return false;
-        var commands = await PendingCommands.TakeForRelayAsync(
+        var (commands, unreadable) = await PendingCommands.TakeForRelayAsync(
             database, options.Value.RelayBatch, TimeSpan.FromSeconds(options.Value.RelayAgainSeconds), cancellationToken);
-        if (commands.Count == 0)
+        if (commands.Count + unreadable.Count == 0)
             return false;
 
         var published = 0;
@@ -71,15 +72,33 @@ public sealed partial class PendingRelay(
                 await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body, cancellationToken);
                 published += envelope.Commands.Count;
             }
+            foreach (var command in unreadable)
+                await SetAsideAsync(command, channel, cancellationToken);
         }
         catch
         {
-            await PendingCommands.ReturnAsync(database, [.. commands.Skip(published)], CancellationToken.None);
+            // Who was set aside stays so, whatever is given back.
+            await PendingCommands.ReturnAsync(
+                database, [.. commands.Skip(published).Select(command => command.Id), .. unreadable.Select(command => command.Id)], CancellationToken.None);
             throw;
         }
-        LogRelayed(commands.Count);
-        return commands.Count == options.Value.RelayBatch;
+        if (published > 0)
+            LogRelayed(published);
+        return commands.Count + unreadable.Count == options.Value.RelayBatch;
     }
+
+    // First to the dead letters, then marked: whoever dies in between does it again.
+    private async Task SetAsideAsync(UnreadableCommand command, IChannel channel, CancellationToken cancellationToken)
+    {
+        const string Reason = "The pending command cannot be read.";
+        await BatchAnswerer.DeadLetterAsync(channel, Encoding.UTF8.GetBytes($$"""{"commands":[{{command.Text}}]}"""), Reason, cancellationToken);
+        await PendingCommands.MarkFailedAsync(database, command.Id, Reason, cancellationToken);
+        PostingMetrics.CountDeadLetter();
+        LogUnreadable(command.Id);
+    }
+
+    [LoggerMessage(LogLevel.Error, "Pending command {Id} cannot be read; it is among the dead letters, and waits for an operator")]
+    private partial void LogUnreadable(Guid id);
 
     [LoggerMessage(LogLevel.Information, "Published {Count} pending commands")]
     private partial void LogRelayed(int count);

@@ -101,7 +101,12 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
     private async Task DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
     {
         foreach (var message in batch.Unreadable)
-            await DeadLetterAsync(channel, message, "The message is not an envelope of commands.", cancellationToken);
+        {
+            const string Reason = "The message is not an envelope of commands.";
+            await DeadLetterAsync(channel, message, Reason, cancellationToken);
+            foreach (var id in EnvelopeReader.IdsIn(message))
+                await PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken);
+        }
 
         foreach (var (_, result) in batch.Answers)
         {
@@ -113,7 +118,8 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
         }
     }
 
-    private static async Task DeadLetterAsync(IChannel channel, ReadOnlyMemory<byte> message, string reason, CancellationToken cancellationToken) =>
+    /// <param name="channel">With publisher confirms: returns when the broker has it.</param>
+    internal static async Task DeadLetterAsync(IChannel channel, ReadOnlyMemory<byte> message, string reason, CancellationToken cancellationToken) =>
         await channel.BasicPublishAsync("", Topology.DeadLetterQueue, mandatory: true, new BasicProperties
         {
             ContentType = "application/json",

@@ -48,6 +48,20 @@ internal static class EnvelopeReader
         }
     }
 
+    /// <summary>The ids, where there are any, of commands that could not be read: what has been recorded under them is not to be sent again.</summary>
+    public static IReadOnlyList<Guid> IdsIn(byte[] unreadable)
+    {
+        try
+        {
+            using var envelope = JsonDocument.Parse(unreadable);
+            return [.. envelope.RootElement.GetProperty("commands"u8).EnumerateArray().Select(item => item.GetProperty("id"u8).GetGuid())];
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            return [];
+        }
+    }
+
     private static Command? TryRead(JsonElement item)
     {
         try

@@ -46,6 +46,9 @@ internal static class PostingMetrics
             QueueAge.Record(Math.Max(0, (now - command.CreatedAt).TotalSeconds));
     }
 
+    /// <summary>One that no batch had to do with.</summary>
+    public static void CountDeadLetter() => DeadLetters.Add(1);
+
     public static void Count(PostedBatch batch)
     {
         if (batch.Unreadable.Count > 0)
