@@ -15,7 +15,9 @@ internal sealed record CurrencyList(IReadOnlyList<ListedCurrency> Currencies);
 
 internal sealed record ListedCurrency(string Code, string Name, int Exponent, bool Enabled);
 
-internal sealed record MoneyOrder(string Currency, string Amount, string Reference);
+internal sealed record MoneyOrder(
+    string Currency, string Amount, string Reference,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Guid? OnBehalfOf = null);
 
 internal sealed record TransferOrder(string To, string Currency, string Amount, string Reference);
 

@@ -1,10 +1,14 @@
 using System.CommandLine;
+using Ledger.Core.Identity;
+using Ledger.ServiceDefaults;
 
 namespace Ledger.Cli.Load;
 
 /// <summary><c>ledger load</c>: a client program that makes different requests on a schedule and checks every answer.</summary>
 internal static class LoadCommand
 {
+    private const string DefaultApiKeyVariable = "LEDGER_API_KEY";
+
     public static Command Create()
     {
         var url = Options.Addresses("--url", "The API; several are taken in turn");
@@ -16,10 +20,15 @@ internal static class LoadCommand
         var inFlight = Options.Number("--max-in-flight", "Requests under way at once at most; beyond it starts are missed", 2_000, 1, 100_000);
         var tolerate = new Option<bool>("--tolerate-outage") { Description = "Retry lost connections and 502 to 504 with the same idempotency key until answered; late starts are no failure then" };
         var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to ask after one that was answered 202", TimeSpan.FromMinutes(2));
+        var apiKey = new Option<string?>("--api-key-variable")
+        {
+            Description = $"Environment variable with an operator's API key, for APIs where users do not deposit for themselves: the deposits are made with it [default: {DefaultApiKeyVariable}, if set]",
+            HelpName = "name",
+        };
 
         var command = new Command("load", "Send different requests on a schedule and check every answer, and the balances at the end. Exit code 1 if anything is not as it must be.")
         {
-            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp,
+            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp, apiKey,
         };
         command.SetAction((result, cancellationToken) => RunAsync(
             new LoadOptions
@@ -33,9 +42,21 @@ internal static class LoadCommand
                 MaxInFlight = result.GetValue(inFlight),
                 TolerateOutage = result.GetValue(tolerate),
                 GiveUpAfter = result.GetValue(giveUp),
+                ApiKey = ApiKeyFrom(result.GetValue(apiKey)),
             },
             cancellationToken));
         return command;
+    }
+
+    // Never an argument: everybody on the machine can read those.
+    private static string? ApiKeyFrom(string? variable)
+    {
+        var key = Environment.GetEnvironmentVariable(variable ?? DefaultApiKeyVariable);
+        if (string.IsNullOrEmpty(key))
+            return variable is null ? null : throw new ConfigurationException($"{variable} is not set.");
+        return key.Length == ApiKey.Length && key.StartsWith(ApiKey.Prefix, StringComparison.Ordinal)
+            ? key
+            : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key, as ledger api-key create makes them.");
     }
 
     private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)

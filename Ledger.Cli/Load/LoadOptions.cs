@@ -22,6 +22,9 @@ internal sealed record LoadOptions
     /// <summary>Requests that may be under way at once. Beyond it the client waits, and misses starts.</summary>
     public required int MaxInFlight { get; init; }
 
+    /// <summary>An operator's API key, with which deposits are made on behalf of the users; null if they deposit for themselves.</summary>
+    public string? ApiKey { get; init; }
+
     /// <summary>Whether 502 to 504 and lost connections are retried, with the same idempotency key, until there is an answer.</summary>
     public required bool TolerateOutage { get; init; }
 

@@ -134,7 +134,7 @@ internal sealed class LoadRun : IDisposable
     }
 
     private Task<Answer> AskAsync(PlannedRequest request) =>
-        AskAsync(request.Method, request.Path, request.User?.Bearer, request.Body, request.Key, request.RespondAsync);
+        AskAsync(request.Method, request.Path, request.Bearer ?? request.User?.Bearer, request.Body, request.Key, request.RespondAsync);
 
     private async Task<Answer> AskAsync(
         HttpMethod method, string path, string? bearer, byte[]? body = null, string? key = null, bool respondAsync = false)

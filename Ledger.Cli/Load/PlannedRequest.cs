@@ -27,6 +27,9 @@ internal sealed record PlannedRequest(RequestKind Kind, HttpMethod Method, strin
 {
     public byte[]? Body { get; init; }
 
+    /// <summary>The value of the Authorization header, if it is not the user's own.</summary>
+    public string? Bearer { get; init; }
+
     public string? Key { get; init; }
 
     public bool RespondAsync { get; init; }

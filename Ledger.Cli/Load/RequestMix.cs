@@ -29,6 +29,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         (RequestKind.NoToken, 1),
     ];
 
+    private readonly string? _depositor = options.ApiKey is { } key ? $"Bearer {key}" : null;
     private readonly Random _random = new(options.Seed);
     private readonly DecidedCommand?[] _recent = new DecidedCommand?[1024];
     private uint _decided;
@@ -123,17 +124,21 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
     {
         var currency = Any(user.Wallets).Currency;
         var amount = $"{_random.Next(1, MaxAmount)}.{new string('0', currency.Exponent)}1";
-        return Refused(RequestKind.TooPrecise, user, new MoneyOrder(currency.Code, amount, Reference()), HttpStatusCode.BadRequest, "amount_precision");
+        return Refused(RequestKind.TooPrecise, user, new MoneyOrder(currency.Code, amount, Reference(), BehalfOf(user)), HttpStatusCode.BadRequest, "amount_precision");
     }
+
+    // Whoever deposits with an API key says for whom.
+    private Guid? BehalfOf(LoadUser user) => _depositor is null ? null : user.Id;
 
     private PlannedRequest UnknownCurrency(LoadUser user) => Refused(
         RequestKind.UnknownCurrency, user,
-        new MoneyOrder(string.Create(CultureInfo.InvariantCulture, $"X{_random.Next(100, 1000)}Q"), "1", Reference()),
+        new MoneyOrder(string.Create(CultureInfo.InvariantCulture, $"X{_random.Next(100, 1000)}Q"), "1", Reference(), BehalfOf(user)),
         HttpStatusCode.UnprocessableEntity, "currency_unknown");
 
-    private static PlannedRequest Refused(RequestKind kind, LoadUser user, MoneyOrder order, HttpStatusCode status, string code) =>
+    private PlannedRequest Refused(RequestKind kind, LoadUser user, MoneyOrder order, HttpStatusCode status, string code) =>
         new(kind, HttpMethod.Post, "/deposits", user)
         {
+            Bearer = _depositor,
             Body = LedgerClient.Body(order, ContractJson.Default.MoneyOrder),
             Status = status,
             Code = code,
@@ -149,7 +154,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         ? command.Request with
         {
             Kind = RequestKind.KeyReused,
-            Body = BodyOf(command.Request.Movement! with { Amount = MaxAmount * 3 + _random.Next(MaxAmount) }, byEmail: false),
+            Body = BodyOf(command.Request.User!, command.Request.Movement! with { Amount = MaxAmount * 3 + _random.Next(MaxAmount) }, byEmail: false),
             Movement = null,
             RespondAsync = false,
             Status = HttpStatusCode.UnprocessableEntity,
@@ -177,7 +182,8 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
     private PlannedRequest Command(RequestKind kind, LoadUser user, Movement movement) =>
         new(kind, HttpMethod.Post, $"/{movement.Kind}s", user)
         {
-            Body = BodyOf(movement, kind == RequestKind.TransferByEmail),
+            Bearer = IsDeposit(movement) ? _depositor : null,
+            Body = BodyOf(user, movement, kind == RequestKind.TransferByEmail),
             // Half of them, so that both ways are taken. All of them where a retry must not move the money twice.
             Key = options.TolerateOutage || _random.Next(2) == 0 ? string.Create(CultureInfo.InvariantCulture, $"{run}-{_number}") : null,
             RespondAsync = _random.Next(20) == 0,
@@ -185,7 +191,9 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
             Movement = movement,
         };
 
-    private static byte[] BodyOf(Movement movement, bool byEmail)
+    private static bool IsDeposit(Movement movement) => movement.From is null;
+
+    private byte[] BodyOf(LoadUser user, Movement movement, bool byEmail)
     {
         var currency = movement.Own.Currency;
         var amount = currency.FormatAmount(movement.Amount);
@@ -193,7 +201,8 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
             ? LedgerClient.Body(
                 new TransferOrder(byEmail ? recipient.Credentials.Email : recipient.Id.ToString(), currency.Code, amount, movement.Reference),
                 ContractJson.Default.TransferOrder)
-            : LedgerClient.Body(new MoneyOrder(currency.Code, amount, movement.Reference), ContractJson.Default.MoneyOrder);
+            : LedgerClient.Body(
+                new MoneyOrder(currency.Code, amount, movement.Reference, IsDeposit(movement) ? BehalfOf(user) : null), ContractJson.Default.MoneyOrder);
     }
 
     private string Reference() => string.Create(CultureInfo.InvariantCulture, $"load {run} #{_number}");

@@ -1,0 +1,59 @@
+using Ledger.Core.Identity;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Cli;
+
+/// <summary><c>ledger load</c> against an API where users do not deposit for themselves, as in Production.</summary>
+public sealed class LoadTests(LedgerSystem system)
+{
+    [Theory]
+    [InlineData("LEDGER_API_KEY")]
+    [InlineData("KEY_OF_A_TEST", "--api-key-variable", "KEY_OF_A_TEST")]
+    public async Task With_an_operators_key_it_deposits_on_behalf_of_its_users(string variable, params string[] arguments)
+    {
+        var key = await system.NewApiKeyAsync(Roles.Operator);
+
+        var (exitCode, output, errors) = await LoadAsync(arguments, variable, key);
+
+        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
+        Assert.DoesNotContain(output.Concat(errors), line => line.Contains(key, StringComparison.Ordinal));
+        var deposits = await Books.NumberAsync(await system.DatabaseAsync(), """
+            select count(*) from ledger.transactions
+            where kind = 'deposit' and status = 'posted' and caller_id = (select id from identity.api_keys where hash = $1)
+            """, Secrets.Hash(key));
+        // Four users in every enabled currency, before the load itself.
+        Assert.True(deposits >= 4 * 5, $"{deposits} deposits were made with the key.");
+    }
+
+    [Fact]
+    public async Task Without_one_it_ends_with_what_the_API_says()
+    {
+        var (exitCode, _, errors) = await LoadAsync([], "LEDGER_API_KEY", null);
+
+        Assert.Equal(1, exitCode);
+        Assert.Contains("403 forbidden", Assert.Single(errors), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("LEDGER_API_KEY", "no key")]
+    [InlineData("KEY_OF_A_TEST", null, "--api-key-variable", "KEY_OF_A_TEST")]
+    public async Task What_is_no_key_is_said_before_anything_is_sent_and_not_repeated(string variable, string? value, params string[] arguments)
+    {
+        var (exitCode, output, errors) = await LoadAsync(arguments, variable, value);
+
+        Assert.Equal(2, exitCode);
+        Assert.Empty(output);
+        Assert.Contains(variable, Assert.Single(errors), StringComparison.Ordinal);
+        Assert.DoesNotContain("no key", errors[0], StringComparison.Ordinal);
+    }
+
+    private async Task<(int ExitCode, string[] Output, string[] Errors)> LoadAsync(string[] arguments, string variable, string? key)
+    {
+        using var api = await system.StartApiAsync(("Ledger__SelfServiceDeposits", "false"));
+        // Retries, because on a machine that other tests keep busy a start may be late.
+        return await Tool.RunAsync(
+            "ledger",
+            ["load", "--url", api.Address.ToString(), "--rate", "50", "--duration", "2s", "--users", "4", "--tolerate-outage", .. arguments],
+            new Dictionary<string, string?> { ["LEDGER_API_KEY"] = null, [variable] = key });
+    }
+}
