@@ -5,6 +5,8 @@ namespace Ledger.Tests.Harness;
 /// <summary>What must hold for the ledger as a whole at any moment, and what a single user has left in it.</summary>
 public static class Books
 {
+    // Some of the verifier's rules, written once more on purpose: tests of the engine must not depend on the verifier's being
+    // right, and what either has forgotten the other may find.
     private const string Errors = """
         select 'entries in ' || currency || ' sum to ' || sum(amount)
         from ledger.entries group by currency having sum(amount) <> 0

@@ -20,4 +20,20 @@ public static class Eventually
             await Task.Delay(Interval);
         }
     }
+
+    /// <summary>
+    /// Returns once a credential that was just revoked is refused (401); fails the test where one that is asked with later than
+    /// that is still let in. When it was asked counts, not when a busy machine came to answer.
+    /// </summary>
+    public static async Task RefusedAsync(TimeSpan within, Func<Task<Answer>> ask)
+    {
+        var revoked = Stopwatch.GetTimestamp();
+        await TrueAsync(async () =>
+        {
+            var age = Stopwatch.GetElapsedTime(revoked);
+            var answer = await ask();
+            Assert.False(answer.Status is >= 200 and < 300 && age > within, $"What was revoked {age.TotalSeconds:0.0} s before is still let in.");
+            return answer.Status == 401;
+        });
+    }
 }

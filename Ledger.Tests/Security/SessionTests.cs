@@ -168,8 +168,7 @@ public sealed class SessionTests(LedgerSystem system)
     private static async Task<Answer> LoginAsync(LedgerApi api, string email) =>
         (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(200);
 
-    private static Task RefusedAsync(LedgerApi api, string token) => Eventually.TrueAsync(
-        async () => (await api.GetAsync("identity/me", token)).Status == 401, Everywhere, () => "A revoked token is still taken.");
+    private static Task RefusedAsync(LedgerApi api, string token) => Eventually.RefusedAsync(Everywhere, () => api.GetAsync("identity/me", token));
 
     private async Task<(LedgerApi Api, string Email)> RegisterAsync()
     {
