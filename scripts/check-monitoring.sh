@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks what Prometheus and Grafana are given: configuration, rules, the rules' tests, the dashboard and each of its queries.
+# Checks what Prometheus and Grafana are given: configuration, rules, the rules' tests, the dashboards and each of their queries.
 #
 # That the series exist which they use is a test against running services: Ledger.Tests/Monitoring/MetricsTests.cs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rules=deploy/prometheus/ledger.rules.yml
-dashboard=deploy/grafana/dashboards/ledger.json
+dashboards=(deploy/grafana/dashboards/*.json)
 
 fail() {
     echo "check-monitoring: $*" >&2
@@ -33,8 +33,8 @@ need() {
     command -v "$program" >/dev/null || fail "could not install $package."
 }
 
-# The dashboard's queries, with Grafana's own variable filled in.
-queries() { jq -r '.panels[].targets[]?.expr | gsub("\\$__rate_interval"; "5m")' "$dashboard"; }
+# The dashboards' queries, with Grafana's own variable filled in.
+queries() { jq -r '.panels[].targets[]?.expr | gsub("\\$__rate_interval"; "5m")' "${dashboards[@]}"; }
 
 need jq jq
 
@@ -43,7 +43,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 run() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "'$1 $2 $3' found the above."; }; }
 
-run promtool check config deploy/prometheus/prometheus.yml deploy/prometheus/prometheus.local.yml
+run promtool check config deploy/prometheus/prometheus*.yml
 run promtool check rules "$rules"
 run promtool test rules deploy/prometheus/ledger.rules.test.yml
 
@@ -53,11 +53,14 @@ for alert in $(sed -n 's/^ *- alert: //p' "$rules"); do
     grep -q "^### $alert\$" docs/observability.md || fail "$alert is not in docs/observability.md."
 done
 
-jq -e '
+for dashboard in "${dashboards[@]}"; do
+    jq -e '
     ([.panels[].id] | length == (unique | length))
     and all(.panels[] | select(.type != "row");
         .title != "" and (.targets | length > 0) and all(.targets[]; .expr != "" and .datasource.uid == "${datasource}"))
 ' "$dashboard" >/dev/null || fail "$dashboard: panels need ids of their own, titles, and targets on the data source variable."
+done
+[[ $(jq -r .uid "${dashboards[@]}" | sort | uniq -d) == '' ]] || fail "two dashboards have the same uid."
 
 # promtool has no command for a lone query; as recording rules they are parsed like any other.
 queries | jq -Rn '{ groups: [{ name: "dashboard", rules: [inputs | { record: "dashboard:query", expr: ., labels: { query: @base64 } }] }] }' \

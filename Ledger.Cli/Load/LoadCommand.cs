@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Ledger.Core.Identity;
 using Ledger.ServiceDefaults;
+using Ledger.ServiceDefaults.Telemetry;
 
 namespace Ledger.Cli.Load;
 
@@ -25,10 +26,11 @@ internal static class LoadCommand
             Description = $"Environment variable with an operator's API key, for APIs where users do not deposit for themselves: the deposits are made with it [default: {DefaultApiKeyVariable}, if set]",
             HelpName = "name",
         };
+        var metricsPort = Options.Number("--metrics-port", "Port of 127.0.0.1 for /metrics, for Prometheus while it runs; 0 for none", 0, 0, 65_535);
 
         var command = new Command("load", "Send different requests on a schedule and check every answer, and the balances at the end. Exit code 1 if anything is not as it must be.")
         {
-            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp, apiKey,
+            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp, apiKey, metricsPort,
         };
         command.SetAction((result, cancellationToken) => RunAsync(
             new LoadOptions
@@ -43,6 +45,7 @@ internal static class LoadCommand
                 TolerateOutage = result.GetValue(tolerate),
                 GiveUpAfter = result.GetValue(giveUp),
                 ApiKey = ApiKeyFrom(result.GetValue(apiKey)),
+                MetricsPort = result.GetValue(metricsPort),
             },
             cancellationToken));
         return command;
@@ -62,6 +65,8 @@ internal static class LoadCommand
     private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)
     {
         using var run = new LoadRun(options);
+        LoadMetrics.Observe(run);
+        await using var metrics = options.MetricsPort == 0 ? null : await MetricsServer.StartAsync(LoadMetrics.Name, options.MetricsPort);
         try
         {
             Console.WriteLine($"Registering {options.Users} users at {string.Join(", ", options.Urls)} (seed {options.Seed}) …");

@@ -31,6 +31,9 @@ internal sealed record LoadOptions
     /// <summary>How long one request is retried, and one answered 202 is asked after, before it counts as unanswered.</summary>
     public required TimeSpan GiveUpAfter { get; init; }
 
+    /// <summary>The port of 127.0.0.1 for <c>/metrics</c>; 0 for none.</summary>
+    public required int MetricsPort { get; init; }
+
     /// <summary>How late a request may start before its start counts as missed.</summary>
     public TimeSpan MaxLateness { get; init; } = TimeSpan.FromMilliseconds(100);
 }

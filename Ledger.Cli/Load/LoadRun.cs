@@ -36,6 +36,11 @@ internal sealed class LoadRun : IDisposable
     /// <summary>Since the first request was due.</summary>
     public TimeSpan Elapsed => _startedAt == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_startedAt);
 
+    /// <summary>Requests that are or were due.</summary>
+    public long Planned => _startedAt == 0 ? 0 : Math.Min(Requests, (long)(Elapsed.TotalSeconds * _options.Rate) + 1);
+
+    private long Requests => (long)Math.Round(_options.Rate * _options.Duration.TotalSeconds);
+
     /// <summary>Registers users, logs them in and gives each some money in every enabled currency.</summary>
     /// <exception cref="LoadException">The API does not do that.</exception>
     public async Task PrepareAsync(CancellationToken cancellationToken)
@@ -86,7 +91,7 @@ internal sealed class LoadRun : IDisposable
 
     private void KeepSchedule(CancellationToken cancellationToken)
     {
-        var requests = (long)Math.Round(_options.Rate * _options.Duration.TotalSeconds);
+        var requests = Requests;
         var interval = Stopwatch.Frequency / _options.Rate;
         var maxLateness = (long)(_options.MaxLateness.TotalSeconds * Stopwatch.Frequency);
         var start = _startedAt = Stopwatch.GetTimestamp();

@@ -49,6 +49,7 @@ internal sealed class Tally
             Interlocked.Increment(ref _answered);
         Interlocked.Increment(ref _outcomes.GetOrAdd((kind, answer.Outcome), _ => new Counter()).Value);
         _latencies[(int)kind].Record(latency);
+        LoadMetrics.RecordDuration(kind, latency);
     }
 
     public void AddDiscrepancy(string description)

@@ -69,9 +69,11 @@ public static partial class TelemetrySetup
     private static void ConfigureTracing(TracerProviderBuilder tracing, TelemetryOptions options) =>
         tracing.AddSource(Sources).SetSampler(new ParentBasedSampler(new RateSampler(options.TracesPerSecond, TimeProvider.System)));
 
-    private static void ConfigureMetrics(MeterProviderBuilder metrics, PrometheusExporter? prometheus)
+    private static void ConfigureMetrics(MeterProviderBuilder metrics, PrometheusExporter? prometheus) => ConfigureMetrics(metrics, prometheus, Meters);
+
+    internal static void ConfigureMetrics(MeterProviderBuilder metrics, PrometheusExporter? prometheus, string[] meters)
     {
-        metrics.AddMeter(Meters).AddView(instrument => instrument switch
+        metrics.AddMeter(meters).AddView(instrument => instrument switch
         {
             // No name for it that Prometheus' own check accepts, and nobody's question.
             { Meter.Name: "System.Runtime", Name: "dotnet.thread_pool.thread.count" or "dotnet.assembly.count" or "dotnet.process.cpu.count" or "dotnet.timer.count" } =>
