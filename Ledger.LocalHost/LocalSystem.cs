@@ -162,6 +162,7 @@ public sealed class LocalSystem : IAsyncDisposable
             NewApi(_apiPorts[index], null);
         for (var index = 0; index < _options.Workers; index++)
             NewWorker(null);
+        PrometheusTargets.Write(_data, ("api", _apis), ("worker", _workers));
         await Task.WhenAll(_apis.Concat(_workers).Select(service => StartHealthyAsync(service, cancellationToken)));
     }
 

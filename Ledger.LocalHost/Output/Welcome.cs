@@ -13,6 +13,8 @@ internal static class Welcome
             lines.Add($"OpenAPI     {Address(system.Apis[0].Address!)}/openapi/v1.json");
             lines.Add($"Scalar      {Address(system.Apis[0].Address!)}/scalar");
         }
+        if (system.Apis.Concat(system.Workers).Select(service => service.Metrics).OfType<Uri>().ToList() is { Count: > 0 } metrics)
+            lines.Add($"Metrics     {string.Join("  ", metrics)}");
         if (system.Dashboard is { } dashboard)
             lines.Add($"Dashboard   {Address(dashboard.Address!)}");
         lines.Add($"RabbitMQ    {Address(system.ManagementAddress)}  login {user} / {password}");

@@ -47,6 +47,9 @@ public sealed partial class LedgerSystem
         return await ((LocalSystem)(await _running.Value).System).AddWorkerAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token);
     }
 
+    /// <summary>Where the system keeps its data.</summary>
+    internal async Task<string> DataDirectoryAsync() => ((LocalSystem)(await _running.Value).System).DataDirectory;
+
     /// <summary>Runs the <c>ledger</c> tool against the system.</summary>
     internal async Task<(int ExitCode, IReadOnlyList<string> Output)> CliAsync(params string[] arguments)
     {

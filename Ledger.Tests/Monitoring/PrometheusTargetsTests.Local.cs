@@ -1,0 +1,25 @@
+using System.Text.Json.Nodes;
+using Ledger.Tests.Deploy;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Monitoring;
+
+/// <summary>How a Prometheus finds the processes of a local run.</summary>
+public sealed class PrometheusTargetsTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task The_data_directory_names_every_service_where_the_configuration_looks()
+    {
+        var configuration = Assert.Single(Yaml.Parse(Repository.Read("deploy/prometheus/prometheus.run.yml")));
+        var looksAt = configuration.Text("scrape_configs.0.file_sd_configs.0.files.0")!;
+        Assert.Equal(Repository.PathOf(".ledger/run"), Path.GetDirectoryName(Path.GetFullPath(looksAt, Repository.PathOf("deploy/prometheus"))));
+
+        var written = await File.ReadAllTextAsync(Path.Combine(await system.DataDirectoryAsync(), Path.GetFileName(looksAt)), TestContext.Current.CancellationToken);
+
+        var groups = JsonNode.Parse($$"""{"groups":{{written}}}""").Items("groups").ToList();
+        Assert.Equal(["api", "worker"], groups.Select(group => group.Text("labels.job")));
+        Assert.Equal(
+            (await system.MetricsAsync()).Select(metrics => metrics.Authority),
+            groups.SelectMany(group => group.Items("targets")).Select(target => target.ToString()));
+    }
+}
