@@ -1,9 +1,10 @@
 using System.Text.RegularExpressions;
+using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Http;
 
-/// <summary>The API explorer, without a browser; scripts/check-scalar.sh opens it in one.</summary>
+/// <summary>The API explorer, without a browser and, where there is Chromium, in one.</summary>
 public sealed partial class ScalarTests(LedgerSystem system)
 {
     [Fact]
@@ -34,6 +35,18 @@ public sealed partial class ScalarTests(LedgerSystem system)
 
         Assert.Equal("text/javascript", answer.ContentType);
         Assert.Contains("api-reference", answer.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task In_a_browser_the_explorer_shows_the_operations_and_asks_no_other_host()
+    {
+        var api = await system.ApiAsync();
+        Assert.SkipUnless(ScriptOf().IsMatch((await api.GetAsync("/scalar/")).MustBe(200).Text), "Built without npm: the page says so.");
+
+        var (exitCode, output, errors) = await Repository.RunAsync("bash", ["scripts/check-scalar.sh", api.Address.GetLeftPart(UriPartial.Authority)]);
+
+        Assert.SkipWhen(output.Contains("skipped", StringComparison.Ordinal), output.Trim());
+        Assert.True(exitCode == 0, $"check-scalar.sh ended with {exitCode}.\n{output}\n{errors}");
     }
 
     // A scheme or a host, but for data URIs: https://cdn.example, *.example.com, https:
