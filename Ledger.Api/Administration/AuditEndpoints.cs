@@ -22,10 +22,8 @@ internal static class AuditEndpoints
         string? action = null, string? cursor = null, string? limit = null)
     {
         var query = new QueryReader();
-        var by = query.Cursor("actor", actor);
-        if (query.Errors.ContainsKey("actor"))
-            query.Errors["actor"] = ["Must be an id."];
-        var before = query.Named("cursor", cursor, (string? text, out long value) =>
+        var by = query.Id("actor", actor);
+        var before = query.Cursor("cursor", cursor, (string? text, out long value) =>
             long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value));
         var pageSize = query.Number("limit", limit, 1, 1000) ?? 50;
         foreach (var (name, text) in new[] { ("subject", subject), ("action", action) })

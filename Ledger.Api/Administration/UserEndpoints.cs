@@ -55,7 +55,7 @@ internal static class UserEndpoints
         HttpContext context, NpgsqlDataSource database, CancellationToken cancellationToken, string? query = null, string? cursor = null, string? limit = null)
     {
         var reader = new QueryReader();
-        var before = reader.Cursor("cursor", cursor);
+        var before = reader.Cursor<Guid>("cursor", cursor, QueryReader.TryParseId);
         var pageSize = reader.Number("limit", limit, 1, 1000) ?? 50;
         if (query is { Length: > RegisteredEmail.MaxLength } || query?.Contains('\0') == true)
             reader.Errors["query"] = [$"Must be a user id, or up to {RegisteredEmail.MaxLength} characters of an e-mail address."];

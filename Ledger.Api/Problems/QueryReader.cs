@@ -12,8 +12,13 @@ public sealed class QueryReader
 
     public Dictionary<string, string[]> Errors { get; } = [];
 
-    public Guid? Cursor(string name, string? text) =>
-        Read(name, text, (string? t, out Guid value) => Guid.TryParseExact(t, "D", out value), "Must be what the page before gave.");
+    /// <summary>Where the page before ended.</summary>
+    public T? Cursor<T>(string name, string? text, TryParse<T> parse) where T : struct =>
+        Read(name, text, parse, "Must be what the page before gave.");
+
+    public Guid? Id(string name, string? text) => Read<Guid>(name, text, TryParseId, "Must be an id.");
+
+    public static bool TryParseId(string? text, out Guid id) => Guid.TryParseExact(text, "D", out id);
 
     /// <summary>A currency's code, whether there is such a currency or not.</summary>
     public string? Currency(string name, string? text)

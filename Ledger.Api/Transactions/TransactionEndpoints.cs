@@ -27,7 +27,7 @@ public static class TransactionEndpoints
         group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Move money to another user");
 
         group.MapGet("/transactions", ListAsync).WithName("ListTransactions")
-            .WithSummary("List the caller's transactions, newest first")
+            .WithSummary("List the caller's transactions: pending ones, then the newest decision first")
             .WithDescription("Those that the caller initiated, pending and rejected ones too, and those that brought the caller money.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
         group.MapGet("/transactions/{id:guid}", GetAsync).WithName("GetTransaction")
@@ -90,7 +90,7 @@ public static class TransactionEndpoints
     {
         var query = new QueryReader();
         var filter = new TransactionFilter(
-            query.Cursor("cursor", cursor),
+            query.Cursor<TransactionPlace>("cursor", cursor, TransactionPlace.TryParse),
             query.Currency("currency", currency),
             query.Named<TransactionKind>("kind", kind, TransactionNames.TryParseKind),
             query.Named<TransactionStatus>("status", status, TransactionNames.TryParseStatus),
@@ -103,7 +103,8 @@ public static class TransactionEndpoints
         var transactions = await queries.ListAsync(owner, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
         var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, owner, currencies[t.Currency])).ToList();
-        return TypedResults.Ok(new TransactionPage(page, transactions.Count > pageSize ? page[^1].Id.ToString() : null));
+        var next = transactions.Count > pageSize ? transactions[pageSize - 1] : null;
+        return TypedResults.Ok(new TransactionPage(page, next is null ? null : new TransactionPlace(next.DecidedAt, next.Id).ToString()));
     }
 
     private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(

@@ -38,42 +38,57 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return transaction;
     }
 
-    /// <summary>A page of the caller's transactions, newest first.</summary>
+    /// <summary>A page of the caller's transactions: pending ones, newest first, then the decided ones, newest decision first.</summary>
     public async Task<IReadOnlyList<Transaction>> ListAsync(Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        var pending = filter.Status is null or TransactionStatus.Pending
+        // Pending first: what is decided between the statements stands in both, and the decision counts.
+        var pending = filter is { Status: null or TransactionStatus.Pending, After: not { DecidedAt: not null } }
             ? await ListPendingAsync(caller, filter, limit, cancellationToken)
             : [];
-        if (filter.Status == TransactionStatus.Pending)
-            return pending;
-
-        // What was pending a moment ago and is decided by now stands in both; the decision counts.
-        var byId = pending.ToDictionary(transaction => transaction.Id);
-        foreach (var transaction in await ListDecidedAsync(caller, filter, limit, cancellationToken))
-            byId[transaction.Id] = transaction;
-        return [.. byId.Values.OrderByDescending(transaction => transaction.Id).Take(limit)];
+        var decided = filter.Status != TransactionStatus.Pending
+            ? await ListDecidedAsync(caller, filter, limit, cancellationToken)
+            : [];
+        return [.. pending.ExceptBy(decided.Select(transaction => transaction.Id), transaction => transaction.Id).Concat(decided).Take(limit)];
     }
 
     private async Task<IReadOnlyList<Transaction>> ListDecidedAsync(
         Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
         const string Filter = """
-                and ($2::uuid is null or t.id < $2)
-                and ($3::text is null or t.currency = $3)
-                and ($4::text is null or t.kind = $4)
-                and ($5::text is null or t.status = $5)
-                and ($6::timestamptz is null or t.created_at >= $6)
-                and ($7::timestamptz is null or t.created_at < $7)
-            order by t.id desc limit $8
+                    and ($4::text is null or t.currency = $4)
+                    and ($5::text is null or t.kind = $5)
+                    and ($6::text is null or t.status = $6)
+                    and ($7::timestamptz is null or t.created_at >= $7)
+                    and ($8::timestamptz is null or t.created_at < $8)
             """;
-        // Two walks along two indexes, each no longer than the page.
+        // A walk along the entries of each account and one along what was rejected, none longer than the page.
         var list = new NpgsqlBatchCommand($"""
-            (select {TransactionReader.Columns} from ledger.transactions t where t.owner_id = $1 {Filter})
-            union all
-            (select {TransactionReader.Columns} from ledger.transactions t where t.counterparty_id = $1 and t.status = 'posted' {Filter})
-            order by id desc limit $8
+            with page as (
+                (select e.id, e.decided_at
+                from ledger.accounts a
+                cross join lateral (
+                    select t.id, e.posted_at as decided_at
+                    from ledger.entries e join ledger.transactions t on t.id = e.transaction_id
+                    where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
+            {Filter}
+                    order by e.posted_at desc, e.transaction_id desc limit $9) e
+                where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
+                union
+                (select t.id, t.decided_at
+                from ledger.transactions t
+                where t.owner_id = $1 and t.status = 'rejected' and (t.decided_at, t.id) < ($2, $3)
+            {Filter}
+                order by t.decided_at desc, t.id desc limit $9)
+                order by decided_at desc, id desc limit $9)
+            select {TransactionReader.Columns}
+            from page join ledger.transactions t on t.id = page.id
+            order by page.decided_at desc, page.id desc
             """);
-        AddFilter(list.Parameters, caller, filter, limit);
+        var place = filter.After is { DecidedAt: not null } after ? after : TransactionPlace.FirstDecided;
+        list.Parameters.Add(new() { Value = caller });
+        list.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = place.DecidedAt!.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
+        list.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = place.Id });
+        AddFilter(list.Parameters, filter, limit);
 
         var transactions = new List<Transaction>();
         var entries = new Dictionary<Guid, List<Entry>>();
@@ -109,7 +124,9 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 and ($7::timestamptz is null or (t.command ->> 'createdAt')::timestamptz < $7)
             order by t.id desc limit $8
             """);
-        AddFilter(list.Parameters, caller, filter, limit);
+        list.Parameters.Add(new() { Value = caller });
+        list.Parameters.Add(new() { Value = filter.After?.Id ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        AddFilter(list.Parameters, filter, limit);
         var pending = new List<Transaction>();
         await using var reader = await database.ReadForAsync(caller, cancellationToken, list);
         while (await reader.ReadAsync(cancellationToken))
@@ -117,10 +134,8 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return pending;
     }
 
-    private static void AddFilter(NpgsqlParameterCollection parameters, Guid caller, TransactionFilter filter, int limit)
+    private static void AddFilter(NpgsqlParameterCollection parameters, TransactionFilter filter, int limit)
     {
-        parameters.Add(new() { Value = caller });
-        parameters.Add(new() { Value = filter.Before ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
         parameters.Add(new() { Value = filter.Currency ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
         parameters.Add(new() { Value = filter.Kind?.Name() ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
         parameters.Add(new() { Value = filter.Status?.Name() ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
@@ -150,8 +165,8 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
 }
 
 /// <summary>Which transactions to list; null asks for all.</summary>
-/// <param name="Before">The last id of the page before.</param>
+/// <param name="After">The place of the last one of the page before.</param>
 /// <param name="From">Created at or after.</param>
 /// <param name="To">Created before.</param>
 public readonly record struct TransactionFilter(
-    Guid? Before, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To);
+    TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To);

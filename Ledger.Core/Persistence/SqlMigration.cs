@@ -30,3 +30,6 @@ internal sealed class AccessMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0005_audit_retention")]
 internal sealed class AuditRetentionMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0006_transactions_by_decision")]
+internal sealed class TransactionsByDecisionMigration : SqlMigration;

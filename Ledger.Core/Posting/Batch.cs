@@ -24,7 +24,8 @@ internal sealed class Batch(int capacity)
     /// <summary>A command that something else has decided: it is pending no longer.</summary>
     public void Forget(Command command) => _answered.Add(command.Id);
 
-    public async Task WriteAsync(NpgsqlConnection connection, Book book, CancellationToken cancellationToken)
+    /// <summary>Writes what was decided and commits it, in one round trip: the database commits nothing behind a statement that failed.</summary>
+    public async Task CommitAsync(NpgsqlConnection connection, Book book, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection);
         WriteAccounts(batch, book);
@@ -35,6 +36,7 @@ internal sealed class Batch(int capacity)
         {
             Parameters = { Column(_answered) },
         });
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 

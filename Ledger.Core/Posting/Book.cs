@@ -120,12 +120,13 @@ internal sealed class Book
                         new NpgsqlParameter<string[]> { TypedValue = Array.ConvertAll(wanted, w => w.Currency) },
                     },
                 },
-                // Settlement rows are read without a lock: what is added to them does not depend on what they hold.
+                // Settlement rows are read without a lock: what is added to them does not depend on what they hold. The time comes
+                // with them, one row even if there is no such currency.
                 new NpgsqlBatchCommand("""
-                    select c.code, c.enabled, a.id, a.posted
-                    from ledger.currencies c
-                    join ledger.accounts a on a.currency = c.code and a.shard = $2 and a.kind = 'settlement'
-                    where c.code = any ($1)
+                    select clock_timestamp(), c.code, c.enabled, a.id, a.posted
+                    from unnest($1) w(code)
+                    left join ledger.currencies c on c.code = w.code
+                    left join ledger.accounts a on a.currency = c.code and a.shard = $2 and a.kind = 'settlement'
                     """)
                 {
                     Parameters =
@@ -138,21 +139,23 @@ internal sealed class Book
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
-                new NpgsqlBatchCommand("""
-                    select k.owner_id, k.key, k.request_hash, k.transaction_id
-                    from unnest($1, $2) w(owner_id, key)
-                    join ledger.idempotency_keys k on k.owner_id = w.owner_id and k.key = w.key
-                    """)
-                {
-                    Parameters =
-                    {
-                        new NpgsqlParameter<List<Guid>> { TypedValue = keyOwners },
-                        new NpgsqlParameter<List<string>> { TypedValue = keys },
-                    },
-                },
-                new NpgsqlBatchCommand("select clock_timestamp()"),
             },
         };
+        if (keys.Count > 0)
+        {
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+                select k.owner_id, k.key, k.request_hash, k.transaction_id
+                from unnest($1, $2) w(owner_id, key)
+                join ledger.idempotency_keys k on k.owner_id = w.owner_id and k.key = w.key
+                """)
+            {
+                Parameters =
+                {
+                    new NpgsqlParameter<List<Guid>> { TypedValue = keyOwners },
+                    new NpgsqlParameter<List<string>> { TypedValue = keys },
+                },
+            });
+        }
 
         var decided = new HashSet<Guid>();
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
@@ -174,20 +177,24 @@ internal sealed class Book
             await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))
             {
+                Now = reader.GetDateTime(0);
+                if (reader.IsDBNull(1))
+                    continue;
                 var settlement = new AccountState
                 {
-                    Currency = reader.GetString(0),
-                    Id = reader.GetGuid(2),
-                    Posted = reader.GetInt64(3),
+                    Currency = reader.GetString(1),
+                    Id = reader.GetGuid(3),
+                    Posted = reader.GetInt64(4),
                     AllowNegative = true,
                 };
-                _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(1), Add(settlement));
+                _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(2), Add(settlement));
             }
 
             await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))
                 decided.Add(reader.GetGuid(0));
 
+            // Of the keys, if there are any.
             await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))
             {
@@ -195,10 +202,6 @@ internal sealed class Book
                 _keys[(reader.GetGuid(0), reader.GetString(1))] = use;
                 decided.Add(use.TransactionId);
             }
-
-            await reader.NextResultAsync(cancellationToken);
-            await reader.ReadAsync(cancellationToken);
-            Now = reader.GetDateTime(0);
         }
 
         if (decided.Count > 0)

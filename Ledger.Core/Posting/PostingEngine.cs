@@ -29,14 +29,14 @@ public sealed class PostingEngine
     {
         _shard = (_shard + 1) % SettlementShards;
 
+        // Rolled back where it ends unless it was committed: together with the writes, below.
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var book = await Book.LockAsync(connection, commands, _shard, cancellationToken);
         var batch = new Batch(commands.Count);
         var decisions = new Decision[commands.Count];
         for (var i = 0; i < decisions.Length; i++)
             decisions[i] = Decide(commands[i], book, batch);
-        await batch.WriteAsync(connection, book, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+        await batch.CommitAsync(connection, book, cancellationToken);
         return decisions;
     }
 

@@ -33,6 +33,40 @@ public sealed class TransactionListTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Pages_hold_what_was_paid_what_was_received_and_what_was_rejected_each_once()
+    {
+        var (user, other) = (await system.NewUserAsync("50.00"), await system.NewUserAsync("50.00"));
+        await user.DepositAsync("20.00", "EUR");
+        var expected = (await ListAsync(user, 1000)).ToList();
+        Assert.Equal(2, expected.Count);
+        for (var i = 0; i < 4; i++)
+        {
+            expected.Insert(0, (await user.TransferAsync(other, "1.00")).MustBe(201).TransactionId);
+            expected.Insert(0, (await user.WithdrawAsync("1000.00", "EUR")).MustBe(422).TransactionId);
+            expected.Insert(0, (await other.TransferAsync(user, "2.00")).MustBe(201).TransactionId);
+            expected.Insert(0, (await user.WithdrawAsync("1.00", "EUR")).MustBe(201).TransactionId);
+            Assert.Equal("insufficient_funds", (await other.TransferAsync(user, "1000.00")).MustBe(422)["code"]);
+        }
+
+        foreach (var limit in (int[])[1, 2, 5, 18, 1000])
+            Assert.Equal(expected, await ListAsync(user, limit));
+
+        static async Task<IEnumerable<Guid>> ListAsync(LedgerUser user, int limit)
+        {
+            var listed = new List<Guid>();
+            string? cursor = null;
+            do
+            {
+                var page = (await user.GetAsync($"transactions?limit={limit}" + (cursor is null ? "" : $"&cursor={cursor}"))).MustBe(200);
+                listed.AddRange(page.Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()));
+                cursor = page.Json.GetProperty("nextCursor").GetString();
+            }
+            while (cursor is not null);
+            return listed;
+        }
+    }
+
+    [Fact]
     public async Task A_listed_transaction_is_the_one_that_is_read()
     {
         var user = await system.NewUserAsync();
@@ -67,7 +101,9 @@ public sealed class TransactionListTests(LedgerSystem system)
         Assert.Equal([t, r, w], await ListAsync($"from={withdrawal["createdAt"]}"));
         Assert.Equal([e, d], await ListAsync($"to={withdrawal["createdAt"]}"));
         Assert.Equal([e], await ListAsync($"from={euros["createdAt"]}&to={withdrawal["createdAt"]}"));
-        Assert.Equal([e, d], await ListAsync($"cursor={w}"));
+        var page = (await user.GetAsync("transactions?limit=3")).MustBe(200);
+        Assert.Equal([e, d], await ListAsync($"cursor={page["nextCursor"]}"));
+        Assert.Equal([d], await ListAsync($"cursor={page["nextCursor"]}&currency=USD"));
 
         async Task<IEnumerable<Guid>> ListAsync(string query) =>
             (await user.GetAsync($"transactions?{query}")).MustBe(200).Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()).ToArray();
@@ -82,6 +118,8 @@ public sealed class TransactionListTests(LedgerSystem system)
     [InlineData("limit=99999999999999", "limit")]
     [InlineData("cursor=x", "cursor")]
     [InlineData("cursor=", "cursor")]
+    [InlineData("cursor=01900000-0000-7000-8000-000000000001.", "cursor")]
+    [InlineData("cursor=01900000-0000-7000-8000-000000000001.9223372036854775807", "cursor")]
     [InlineData("kind=gift", "kind")]
     [InlineData("kind=Deposit", "kind")]
     [InlineData("status=done", "status")]

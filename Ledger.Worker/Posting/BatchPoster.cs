@@ -105,12 +105,14 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     };
 
     // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
-    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them.
+    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
+    // plan serves all batches; asked again for each, as it is where it thinks that worthwhile, it takes longer than some statements.
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
         var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var settings = new NpgsqlCommand(
-            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off", connection);
+            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
+            connection);
         await settings.ExecuteNonQueryAsync(cancellationToken);
         return connection;
     }
