@@ -1,0 +1,87 @@
+using System.Text.Json.Nodes;
+using Ledger.Core.Currencies;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Ledger.Tests.Deploy;
+
+namespace Ledger.Tests.Messaging;
+
+/// <summary>What docs/asyncapi.yaml says of messages, against what the worker writes.</summary>
+public sealed class AsyncApiTests
+{
+    private static readonly JsonObject Document = Yaml.Parse(Repository.Read("docs/asyncapi.yaml")).Single();
+
+    private static readonly DateTime Now = new(2026, 1, 31, 12, 0, 0, DateTimeKind.Utc);
+
+    // With all that a transaction may have, and with nothing that it need not.
+    private static readonly Transaction Full = new(
+        Guid.CreateVersion7(), TransactionKind.Transfer, TransactionStatus.Posted, Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", 1234, "r", """{"a":"b"}""", Now, Now,
+        null, [new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", -1234, 0), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", 1234, 1234)]);
+
+    private static readonly Transaction Bare = new(
+        Guid.CreateVersion7(), TransactionKind.Withdrawal, TransactionStatus.Rejected, Guid.CreateVersion7(), null, "USD", 1, null, null, Now, Now,
+        new Rejection(RejectionCodes.InsufficientFunds), []);
+
+    [Fact]
+    public void Events_have_the_fields_that_it_describes_and_no_others()
+    {
+        var seen = new HashSet<string>();
+        foreach (var message in TransactionEvents.Write([Full, Bare], new Currency("USD", "US Dollar", 2, Enabled: true)))
+            MustMatch(JsonNode.Parse(message.Span)!, Document.At("components.messages.transactions.payload")!, "event", seen);
+
+        var described = Document.Fields("components.schemas").SelectMany(schema => schema.Value.Fields("properties").Select(field => field.Key));
+        Assert.Equal(described.Distinct().Order(StringComparer.Ordinal), seen.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Names_are_those_of_the_broker()
+    {
+        Assert.Equal(Topology.EventExchange, Document.Text("channels.events.bindings.amqp.exchange.name"));
+        Assert.Equal(TransactionEvents.ContentType, Document.Text("components.messages.transactions.contentType"));
+        Assert.Equal(Topology.DeadLetterQueue, Document.Text("channels.deadLetters.address"));
+        Assert.Equal(Topology.DeadLetterQueue, Document.Text("channels.deadLetters.bindings.amqp.queue.name"));
+        Assert.Equal(Topology.ReasonHeader, Document.Fields("components.messages.deadLetter.headers.properties").Single().Key);
+        var keys = Document.Items("channels.events.parameters.status.enum").Select(status =>
+            Document.Text("channels.events.address")!.Replace("{status}", status.ToString(), StringComparison.Ordinal).Replace("{currency}", "USD", StringComparison.Ordinal));
+        Assert.Equal([TransactionEvents.RoutingKey(Full), TransactionEvents.RoutingKey(Bare)], keys);
+    }
+
+    [Fact]
+    public void Kinds_are_those_that_there_are() => Assert.Equal(
+        Enum.GetValues<TransactionKind>().Select(kind => kind.Name()), Document.Items("components.schemas.transaction.properties.kind.enum").Select(kind => kind.ToString()));
+
+    // As much of JSON Schema as the document uses.
+    private static void MustMatch(JsonNode value, JsonNode schema, string where, HashSet<string> seen)
+    {
+        if (schema.Text("$ref") is { } reference)
+            schema = Document.At(reference[2..].Replace('/', '.'))!;
+        switch (schema.Text("type"))
+        {
+            case "array":
+                foreach (var item in value.AsArray())
+                    MustMatch(item!, schema.At("items")!, where, seen);
+                break;
+            case "object" when schema.At("additionalProperties") is { } additional:
+                foreach (var (name, field) in value.AsObject())
+                    MustMatch(field!, additional, $"{where}.{name}", seen);
+                break;
+            case "object":
+                foreach (var required in schema.Items("required"))
+                    Assert.True(value.AsObject().ContainsKey(required.ToString()), $"{where} has no {required}.");
+                foreach (var (name, field) in value.AsObject())
+                {
+                    Assert.True(schema.At($"properties.{name}") is not null, $"{where}.{name} is not described.");
+                    seen.Add(name);
+                    MustMatch(field!, schema.At($"properties.{name}")!, $"{where}.{name}", seen);
+                }
+                break;
+            default:
+                Assert.Equal("string", schema.Text("type"));
+                var text = value.GetValue<string>();
+                Assert.True(schema.Text("const") is not { } only || only == text, $"{where} is {text}.");
+                Assert.True(schema.At("enum") is null || schema.Items("enum").Any(choice => choice.ToString() == text), $"{where} is {text}.");
+                Assert.True(schema.Text("format") switch { "uuid" => Guid.TryParse(text, out _), "date-time" => DateTimeOffset.TryParse(text, out _), _ => true }, $"{where} is {text}.");
+                break;
+        }
+    }
+}
