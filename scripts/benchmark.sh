@@ -24,36 +24,12 @@ fail() {
     exit 1
 }
 
-work=$(mktemp -d)
-host=
-cleanup() {
-    local status=$?
-    trap - EXIT
-    if [[ -n $host ]] && kill -0 "$host" 2>/dev/null; then
-        kill -TERM "$host"
-        wait "$host" || true
-    fi
-    rm -rf "$work"
-    exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Ten thousand users are registered and logged in before each measurement: hashing their passwords as slowly as for people
-# would take most of the time. Transfers hash nothing.
-export Ledger__Identity__PasswordIterations=1000
-# Limits count as in Production; only the thousands of logins from one address are let through.
-export Ledger__RateLimit__Enabled=true Ledger__RateLimit__AddressPerMinute=1000000 Ledger__RateLimit__AddressBurst=1000000
+source "$root/scripts/systems.sh"
 echo "benchmark: starting a system …"
-"$root/run.sh" --host local --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$work/host.log" 2>&1 &
-host=$!
-until grep -q '^Ctrl+C stops everything' "$work/host.log"; do
-    kill -0 "$host" 2>/dev/null || { cat "$work/host.log" >&2; fail "the system did not start, see above."; }
-    sleep 0.2
-done
-url=$(sed -n 's/^API  *\([^ ]*\).*/\1/p' "$work/host.log")
-data=$(sed -n 's/^Data  *//p' "$work/host.log")
-database=$(sed -n 's/^PostgreSQL  *//p' "$work/host.log")
+start_system "$root" system
+url=$(printed_by system API) url=${url%% *}
+data=$(printed_by system Data)
+database=$(printed_by system PostgreSQL)
 ledger=$root/Ledger.Cli/bin/Release/net10.0/ledger.dll
 
 setting() { sed -n "s/.*\b$1=\([^;]*\).*/\1/p" <<<"$database"; }
@@ -135,8 +111,6 @@ run_ledger() {
         END { printf "           CPU µs per transfer: %sgenerator %.1f  all %.1f\n", line, generator, sum + generator }'
     echo "           resident: $(<"$work/memory")"
 }
-
-median() { sort -n "$1" | awk '{ value[NR] = $1 } END { print NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'; }
 
 "$bin/createdb" pgbench
 "$pgbench" -i -s 10 -q pgbench >"$work/pgbench.log" 2>&1 || { cat "$work/pgbench.log" >&2; fail "pgbench could not make its tables."; }

@@ -11,7 +11,7 @@ namespace Ledger.Api.Http;
 public static class RequestSpans
 {
     public static void UseRequestSpans(this WebApplication app) => app.Use(next => context =>
-        context.Features.Get<IHttpActivityFeature>()?.Activity is { IsAllDataRequested: true } span ? DescribeAsync(span, context, next) : next(context));
+        context.Features.Get<IHttpActivityFeature>()?.Activity is { Recorded: true } span ? DescribeAsync(span, context, next) : next(context));
 
     private static async Task DescribeAsync(Activity span, HttpContext context, RequestDelegate next)
     {

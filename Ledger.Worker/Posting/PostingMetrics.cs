@@ -38,6 +38,8 @@ internal static class PostingMetrics
         DeadLetters.Add(0);
         Replayed.Add(0);
         Events.Add(0);
+        foreach (var kind in Enum.GetValues<TransactionKind>())
+            Posted.Add(0, new KeyValuePair<string, object?>("kind", kind.Name()));
     }
 
     public static void RecordAge(IReadOnlyList<Command> commands, DateTime now)

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Compares two variants of Ledger: runs both systems and lets `ledger bench` measure them in turns, so that what else the
+# machine does meets both alike. A variant is a checkout of any version, environment variables, or both.
+#
+#   scripts/compare.sh [--rounds 5] [--seconds 6] [--accounts 1000] FIRST SECOND
+#   scripts/compare.sh OTEL_SDK_DISABLED=true 'OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317'
+#   scripts/compare.sh ../ledger-of-last-month .
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+usage() {
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+rounds=5 seconds=6 accounts=1000 variants=()
+while (($# > 0)); do
+    case $1 in
+        --rounds) rounds=$2; shift 2 ;;
+        --seconds) seconds=$2; shift 2 ;;
+        --accounts) accounts=$2; shift 2 ;;
+        -*) usage ;;
+        *) variants+=("$1"); shift ;;
+    esac
+done
+((${#variants[@]} == 2)) || usage
+
+fail() {
+    echo "compare: $*" >&2
+    exit 1
+}
+
+source "$root/scripts/systems.sh"
+for index in 0 1; do
+    checkout=$root settings=()
+    for word in ${variants[index]}; do
+        if [[ $word == *=* ]]; then settings+=("$word"); else checkout=$word; fi
+    done
+    [[ -x $checkout/run.sh ]] || fail "$checkout is no checkout of Ledger."
+    echo "compare: starting ${variants[index]} …"
+    start_system "$checkout" "$index" "${settings[@]}"
+done
+
+echo "compare: $(nproc) CPUs, load average before: $(cut -d' ' -f1-3 /proc/loadavg); ledger bench --connections 128 --accounts $accounts --duration ${seconds}s"
+# The first round warms up both: it is not counted.
+for ((round = 0; round <= rounds; round++)); do
+    for index in 0 1; do
+        url=$(printed_by "$index" API)
+        dotnet "$root/Ledger.Cli/bin/Release/net10.0/ledger.dll" bench --url "${url%% *}" --connections 128 --accounts "$accounts" \
+            --duration "${seconds}s" >"$work/bench.log" 2>&1 || { tail -20 "$work/bench.log" >&2; fail "ledger bench failed, see above."; }
+        ((round > 0)) || continue
+        figure=$(sed -n 's/^ *\([0-9][0-9]*\) transfers\/s *$/\1/p' "$work/bench.log")
+        echo "$figure" >>"$work/$index.figures"
+        echo "  $figure transfers/s  ${variants[index]}"
+    done
+done
+
+awk -v first="$(median "$work/0.figures")" -v second="$(median "$work/1.figures")" \
+    'BEGIN { printf "medians: first %.0f transfers/s, second %.0f transfers/s, second/first %.2f\n", first, second, second / first }'
