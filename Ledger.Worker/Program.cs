@@ -19,5 +19,6 @@ return await Service.RunAsync(args, () =>
     var app = builder.Build();
     app.UseServiceDefaults();
     app.MapServiceHealth();
+    app.StartCountersAtZero();
     return app;
 });

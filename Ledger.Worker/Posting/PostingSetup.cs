@@ -18,4 +18,10 @@ public static class PostingSetup
         builder.Services.AddHostedService(services => services.GetRequiredService<CommandConsumer>());
         builder.AddServiceHealth().AddReadiness<ConsumerCheck>("rabbitmq");
     }
+
+    /// <summary>
+    /// Counters are there from the start, at zero: Prometheus sees no increase in a series that begins at one. Not before the
+    /// start: what is counted while nobody measures yet is lost, a zero too.
+    /// </summary>
+    public static void StartCountersAtZero(this WebApplication app) => app.Lifetime.ApplicationStarted.Register(PostingMetrics.StartAtZero);
 }
