@@ -1,3 +1,4 @@
+using Ledger.ServiceDefaults.Telemetry;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using RabbitMQ.Client;
@@ -13,6 +14,8 @@ public static partial class Connections
             settings.DisableRetry = true;
             // ServiceDefaults has its own.
             settings.DisableHealthChecks = true;
+            // Each statement would be recorded even where nobody is told of it.
+            settings.DisableTracing = !builder.Configuration.HasOtlpEndpoint();
         });
 
     private static void AddConnectionFactory(this IHostApplicationBuilder builder, Action<ConnectionFactory> configure) =>
@@ -23,6 +26,8 @@ public static partial class Connections
                 settings.DisableAutoActivation = true;
                 // ServiceDefaults has its own.
                 settings.DisableHealthChecks = true;
+                // The ledger's own spans follow a command through the broker.
+                settings.DisableTracing = true;
             },
             configure);
 }

@@ -12,18 +12,17 @@ public static partial class TelemetrySetup
     private static void AddOpenTelemetry(this WebApplicationBuilder builder, PrometheusExporter? prometheus, bool hasEndpoint, TelemetryOptions options)
     {
         var environment = builder.Environment;
-        builder.Logging.AddOpenTelemetry(logging =>
-        {
-            logging.IncludeScopes = true;
-            logging.IncludeFormattedMessage = true;
-        });
-
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => ConfigureResource(resource, environment))
             .WithMetrics(metrics => ConfigureMetrics(
                 metrics.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddRuntimeInstrumentation(), prometheus));
         if (hasEndpoint)
         {
+            builder.Logging.AddOpenTelemetry(logging =>
+            {
+                logging.IncludeScopes = true;
+                logging.IncludeFormattedMessage = true;
+            });
             telemetry
                 .WithTracing(tracing => ConfigureTracing(tracing.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation(), options))
                 .UseOtlpExporter();

@@ -42,7 +42,7 @@ public static partial class TelemetrySetup
             builder.ListenForPrometheus(metrics);
         }
 
-        var hasEndpoint = !string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
+        var hasEndpoint = builder.Configuration.HasOtlpEndpoint();
         if (prometheus is not null || hasEndpoint)
             builder.AddOpenTelemetry(prometheus, hasEndpoint, options);
     }
@@ -65,6 +65,8 @@ public static partial class TelemetrySetup
             return Task.CompletedTask;
         });
     }
+
+    internal static bool HasOtlpEndpoint(this IConfiguration configuration) => !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
 
     private static void ConfigureTracing(TracerProviderBuilder tracing, TelemetryOptions options) =>
         tracing.AddSource(Sources).SetSampler(new ParentBasedSampler(new RateSampler(options.TracesPerSecond, TimeProvider.System)));

@@ -4,6 +4,7 @@ using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using Ledger.ServiceDefaults;
+using Ledger.Tests.Harness;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Ledger.Tests.Aspire;
@@ -55,6 +56,8 @@ public sealed class AspireSystem : IAsyncLifetime
                 $"Parameters:{ResourceNames.MessagingPassword}={NewPassword()}",
             ])
             .WaitAsync(BuildTimeout);
+        builder.CreateResourceBuilder<ProjectResource>(ResourceNames.Api)
+            .WithEnvironment("Ledger__Identity__PasswordIterations", LedgerSystem.CheapPasswords);
         _app = await builder.BuildAsync().WaitAsync(BuildTimeout);
 
         try
