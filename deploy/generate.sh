@@ -57,13 +57,18 @@ jq '(.. | strings) |= gsub("-uri-encoded\\.value\\}"; ".value}")
     "$manifest" >"$work/manifest.json"
 
 version=$(sed -n 's/.*<Version>\(.*\)<\/Version>.*/\1/p' "$root/Directory.Build.props")
-rm -rf "$root/aspirate-output"
-aspirate generate --non-interactive --disable-secrets --disable-state --skip-build \
-    --project-path . --aspire-manifest "$work/manifest.json" --output-path ../aspirate-output --output-format kustomize \
+# It was made for .NET 9, and runs on 10 if told to. It would first ask nuget.org for a newer version, and give up without
+# an answer.
+mkdir -p "$work/data/Aspirate"
+touch "$work/data/Aspirate/updates-disabled"
+DOTNET_ROLL_FORWARD=Major XDG_DATA_HOME=$work/data aspirate generate --non-interactive --disable-secrets --disable-state --skip-build \
+    --project-path . --aspire-manifest "$work/manifest.json" --output-path "$work/output" --output-format kustomize \
     --namespace ledger --container-image-tag "$version" --image-pull-policy IfNotPresent --include-dashboard "$dashboard"
 
-[[ -s $root/aspirate-output/kustomization.yaml ]] || fail "Aspirate wrote no kustomization."
+[[ -s $work/output/kustomization.yaml ]] || fail "Aspirate wrote no kustomization."
 if command -v kubectl >/dev/null; then
-    kubectl kustomize "$root/aspirate-output" >/dev/null || fail "what Aspirate wrote does not render."
+    kubectl kustomize "$work/output" >/dev/null || fail "what Aspirate wrote does not render."
 fi
+rm -rf "$root/aspirate-output"
+mv "$work/output" "$root/aspirate-output"
 echo "generate: aspirate-output is written; git diff says what changed."
