@@ -1,5 +1,6 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -48,7 +49,8 @@ public static partial class Connections
                 .Build());
         // One pool for both: when a server comes back, whoever asks first finds out that the old connections are dead, for all.
         builder.Services.AddDbContextPool<TContext>((services, options) => options
-            .UseNpgsql(services.GetRequiredService<NpgsqlDataSource>())
+            // Without a schema the history would be looked for in that of whoever migrates: "ledger", where its owner is called so.
+            .UseNpgsql(services.GetRequiredService<NpgsqlDataSource>(), postgres => postgres.MigrationsHistoryTable(HistoryRepository.DefaultTableName, "public"))
             // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
             .ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
         builder.EnrichContext<TContext>();

@@ -1,3 +1,4 @@
+using Ledger.Core.Persistence;
 using Ledger.Tests.Harness;
 using Npgsql;
 
@@ -22,6 +23,30 @@ public sealed class MigrationTests(LedgerSystem system)
             await Books.TextsAsync(database, """select "MigrationId" from "__EFMigrationsHistory" order by 1"""));
         Assert.Equal(5, await Books.NumberAsync(database, "select count(*) from ledger.currencies where enabled and code in ('USD', 'EUR', 'GBP', 'JPY', 'RUB')"));
         Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from (select 1 from ledger.accounts group by currency having count(*) <> 16) c"));
+    }
+
+    /// <summary>As CloudNativePG makes it: the roles are there, the owner may make none, and a schema is called as the owner is.</summary>
+    [Fact]
+    public async Task An_owner_who_may_make_no_roles_and_has_a_schema_of_his_name_migrates()
+    {
+        var (owner, password) = ($"owner_{Guid.NewGuid():N}", Guid.NewGuid().ToString("N"));
+        var connection = new NpgsqlConnectionStringBuilder(await FreshDatabaseAsync());
+        await using (var superuser = NpgsqlDataSource.Create(connection.ConnectionString))
+        {
+            await Books.ExecuteAsync(superuser, $"create role {owner} login password '{password}'");
+            await Books.ExecuteAsync(superuser, $"grant {DatabaseRoles.Api}, {DatabaseRoles.Worker} to {owner}");
+            await Books.ExecuteAsync(superuser, $"alter database {connection.Database} owner to {owner}");
+            await Books.ExecuteAsync(superuser, $"create schema authorization {owner}");
+        }
+        (connection.Username, connection.Password) = (owner, password);
+
+        var migrated = await MigrateAsync(connection.ConnectionString);
+        var after = await MigrateAsync(connection.ConnectionString, "--check");
+
+        Assert.True(migrated.ExitCode == 0, string.Join('\n', migrated.Output.Concat(migrated.Errors)));
+        Assert.Equal(0, after.ExitCode);
+        await using var database = NpgsqlDataSource.Create(connection.ConnectionString);
+        Assert.Equal(["public"], await Books.TextsAsync(database, "select schemaname::text from pg_tables where tablename = '__EFMigrationsHistory'"));
     }
 
     [Fact]

@@ -81,20 +81,25 @@ end $$;
 -- Settlement accounts are opened for a currency that an operator adds, by whoever may add one.
 alter function ledger.open_settlement_accounts() security definer set search_path = '';
 
--- Roles are the cluster's, not the database's: another ledger beside this one may have made them. Nobody logs in as them
--- unless an operator gives them a password; the processes step down to them from whatever they log in as.
+-- Roles are the cluster's, not the database's: another ledger beside this one may have made them, or whoever made the
+-- database, where its owner may make none. Nobody logs in as them unless an operator gives them a password; the processes
+-- step down to them from whatever they log in as.
 do $$
 declare
     name text;
+    -- PostgreSQL 16 tells being a member from being allowed to step down.
+    to_step_down constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
 begin
     foreach name in array array['ledger_api', 'ledger_worker'] loop
-        begin
-            execute format('create role %I nologin', name);
-        exception when duplicate_object or unique_violation then
-            null;
-        end;
-        -- Who migrates may be who runs the processes. A superuser may step down to anybody as it is.
-        if not (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+        if not exists (select from pg_catalog.pg_roles r where r.rolname = name) then
+            begin
+                execute format('create role %I nologin', name);
+            exception when duplicate_object or unique_violation then
+                null;
+            end;
+        end if;
+        -- Who migrates may be who runs the processes.
+        if not pg_has_role(current_user, name, to_step_down) then
             execute format('grant %I to current_user', name);
         end if;
     end loop;
