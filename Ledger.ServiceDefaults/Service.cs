@@ -19,10 +19,17 @@ public static class Service
     {
         if (args is ["health", var address])
             return await HealthProbe.RunAsync(address);
+        var stopping = CancellationToken.None;
         try
         {
             await using var app = build();
+            stopping = app.Lifetime.ApplicationStopping;
             await app.RunAsync();
+            return 0;
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // Told to stop before it had started.
             return 0;
         }
         catch (Exception e) when (e is ConfigurationException or OptionsValidationException or InvalidOperationException { Source: "Microsoft.Extensions.Configuration.Binder" })

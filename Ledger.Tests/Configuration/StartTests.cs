@@ -1,8 +1,13 @@
+using Ledger.ServiceDefaults;
 using Ledger.Tests.Harness;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace Ledger.Tests.Configuration;
 
-/// <summary>A mistake in the configuration ends a service at its start, with one line that names it.</summary>
+/// <summary>How a service ends that does not get as far as serving.</summary>
 public sealed class StartTests
 {
     [Theory]
@@ -33,5 +38,26 @@ public sealed class StartTests
 
         Assert.Equal(1, exitCode);
         Assert.Contains(named, Assert.Single(errors), StringComparison.Ordinal);
+    }
+
+    /// <summary>As a pod is that is replaced before it is ready: SIGTERM ends what is still being started.</summary>
+    [Fact]
+    public async Task A_service_that_is_stopped_while_it_starts_ends_with_exit_code_0() => Assert.Equal(0, await Service.RunAsync([], () =>
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Services.AddHostedService<StopsTheHost>();
+        return builder.Build();
+    }));
+
+    private sealed class StopsTheHost(IHostApplicationLifetime lifetime) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            lifetime.StopApplication();
+            return Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }
