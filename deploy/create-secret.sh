@@ -39,7 +39,8 @@ stringData:
   POSTGRES_PASSWORD: $postgres
   RABBITMQ_DEFAULT_PASS: $messaging
   ConnectionStrings__ledgerdb: Host=postgres;Port=5432;Database=ledgerdb;Username=postgres;Password=$postgres;Maximum Pool Size=16
-  ConnectionStrings__messaging: amqp://guest:$messaging@messaging:5672
+  # Its whole name: KEDA, in a namespace of its own, looks at the queue by it.
+  ConnectionStrings__messaging: amqp://guest:$messaging@messaging.$namespace.svc:5672
 MANIFEST
 }
 

@@ -80,6 +80,7 @@ public sealed class ContractTests
                     variable.Split("__") switch
                     {
                         ["ConnectionStrings", var connection] => s_connections.Contains(connection),
+                        ["Ledger", "SelfServiceDeposits"] => true,
                         ["Ledger", var section, var option] => s_options.GetValueOrDefault(section)?.GetProperty(option) is not null,
                         [var plain] => plain is "HTTP_PORTS" or "ASPNETCORE_FORWARDEDHEADERS_ENABLED" || plain.StartsWith("OTEL_", StringComparison.Ordinal)
                             || IsReferredTo(workload, plain),
@@ -136,7 +137,7 @@ public sealed class ContractTests
         }
         // The connection strings name services that exist.
         Assert.Contains($"Host={ResourceNames.Postgres};", secret.Text("stringData.ConnectionStrings__ledgerdb"), StringComparison.Ordinal);
-        Assert.Equal(ResourceNames.Messaging, new Uri(secret.Text("stringData.ConnectionStrings__messaging")!).Host);
+        Assert.Equal($"{ResourceNames.Messaging}.{secret.Text("metadata.namespace")}.svc", new Uri(secret.Text("stringData.ConnectionStrings__messaging")!).Host);
     }
 
     [Fact]

@@ -45,11 +45,40 @@ public sealed class RenderingTests
 
     [Fact]
     public async Task Helm_renders_the_approved_documents() =>
-        await Repository.ApproveAsync("helm", await Repository.OutputOfAsync("helm", "template", "ledger", "deploy/helm/ledger", "--namespace", "ledger"));
+        await Repository.ApproveAsync("helm", await TemplateAsync());
+
+    [Fact]
+    public async Task Helm_writes_a_number_of_a_values_file_as_it_stands()
+    {
+        var values = Path.GetTempFileName();
+        await File.WriteAllTextAsync(values, "config: { Ledger__Http__MaxBodyBytes: 1048576, Ledger__Verification__Enabled: true }", TestContext.Current.CancellationToken);
+
+        var data = Yaml.Parse(await TemplateAsync("--values", values)).Single(thing => Rendering.NameOf(thing) == "api-env").At("data");
+
+        Assert.Equal(["1048576", "true"], ((string[])["Ledger__Http__MaxBodyBytes", "Ledger__Verification__Enabled"]).Select(data.Text));
+        File.Delete(values);
+    }
+
+    [Theory]
+    [InlineData("postgres.enabled=false,messaging.enabled=false", "StatefulSet")]
+    [InlineData("networkPolicy.enabled=false", "NetworkPolicy")]
+    public async Task A_switch_of_the_chart_takes_away_what_it_says(string values, string kind) =>
+        Assert.DoesNotContain(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
+
+    [Theory]
+    [InlineData("ingress.enabled=true", "Ingress")]
+    [InlineData("worker.autoscaling.keda.enabled=true", "ScaledObject")]
+    [InlineData("monitoring.podMonitor=true", "PodMonitor")]
+    public async Task A_switch_of_the_chart_adds_what_it_says(string values, string kind) =>
+        Assert.Contains(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Fact]
     public async Task Helm_finds_nothing_to_complain_of() =>
         await Repository.OutputOfAsync("helm", "lint", "--strict", "deploy/helm/ledger");
+
+    // For the oldest Kubernetes that it says it is for, whatever this Helm takes for usual.
+    private static Task<string> TemplateAsync(params string[] arguments) => Repository.OutputOfAsync(
+        "helm", ["template", "ledger", "deploy/helm/ledger", "--namespace", "ledger", "--kube-version", "1.30.0", .. arguments]);
 
     [Theory]
     [MemberData(nameof(Rendering.Names), MemberType = typeof(Rendering))]

@@ -8,7 +8,7 @@
 app: {{ .name }}
 app.kubernetes.io/part-of: ledger
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* The fields that every pod has, for the user with this number. */}}
