@@ -71,8 +71,6 @@ while read -r image _; do kind load docker-image --name "$cluster" "$image"; don
 echo "e2e-kind: manifests"
 "$root/deploy/create-secret.sh"
 kubectl apply --kustomize "$root/deploy/overlays/minikube"
-# Outside of Development only operators deposit; here everybody plays with play money.
-kube set env deployment/api Ledger__SelfServiceDeposits=true
 kube wait --for condition=Complete job/migrations --timeout 8m
 kube rollout status deployment/api --timeout 5m
 kube rollout status deployment/worker --timeout 5m
@@ -111,13 +109,5 @@ kill -TERM "$bench" 2>/dev/null || true
 wait "$bench" || true
 
 echo "e2e-kind: the books"
-kube port-forward service/postgres 30432:5432 >"$work/forward.log" 2>&1 &
-forward=$!
-until grep -q '^Forwarding' "$work/forward.log"; do
-    kill -0 "$forward" 2>/dev/null || { cat "$work/forward.log" >&2; fail "no way to PostgreSQL."; }
-    sleep 0.2
-done
-password=$(kube get secret ledger-secrets --output jsonpath='{.data.POSTGRES_PASSWORD}' | base64 --decode)
-ConnectionStrings__ledgerdb="Host=127.0.0.1;Port=30432;Database=ledgerdb;Username=postgres;Password=$password" ledger verify
-kill "$forward"
+"$root/deploy/ledger.sh" verify
 echo "e2e-kind: passed"

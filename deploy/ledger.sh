@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the operator's tool once in the cluster, with the image, the connection and the rights of the worker's init container,
+# and ends with the tool's exit code. Needs kubectl alone.
+#
+#   deploy/ledger.sh [--namespace NAME] COMMAND …      deploy/ledger.sh verify
+set -euo pipefail
+
+namespace=ledger
+if [[ ${1:-} == --namespace ]]; then
+    namespace=${2:?--namespace wants a name}
+    shift 2
+fi
+if (($# == 0)); then
+    sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+fi
+
+# kubectl writes what is not a scalar as JSON.
+worker() { kubectl --namespace "$namespace" get deployment worker --output "jsonpath={.spec.template.spec$1}"; }
+image=$(worker '.initContainers[0].image')
+name=cli-$$-$RANDOM
+overrides=$(
+    cat <<JSON
+{"spec": {
+    "automountServiceAccountToken": false, "enableServiceLinks": false,
+    "securityContext": $(worker .securityContext), "volumes": $(worker .volumes),
+    "imagePullSecrets": $(secrets=$(worker .imagePullSecrets) && echo "${secrets:-[]}"),
+    "containers": [{"name": "$name",
+        "env": $(worker '.initContainers[0].env'), "volumeMounts": $(worker '.initContainers[0].volumeMounts'),
+        "resources": $(worker '.initContainers[0].resources'), "securityContext": $(worker '.initContainers[0].securityContext')}]}}
+JSON
+)
+# The label is what the network policies know the tool by.
+exec kubectl --namespace "$namespace" run "$name" --quiet --rm --attach --restart Never --image "$image" --labels app=cli \
+    --override-type strategic --overrides "$overrides" -- "$@"
