@@ -33,3 +33,6 @@ internal sealed class AuditRetentionMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0006_transactions_by_decision")]
 internal sealed class TransactionsByDecisionMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0007_attempts")]
+internal sealed class AttemptsMigration : SqlMigration;

@@ -29,13 +29,21 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         return results;
     }
 
-    /// <summary>Does not try any more: a failure, unless an earlier delivery has decided the command.</summary>
-    public async Task<PostingResult> GiveUpAsync(Command command, string reason, CancellationToken cancellationToken)
+    /// <summary>
+    /// Posts a command that may have brought workers down. One that was begun so often, and never ended, is not tried any more:
+    /// a failure, unless it was decided after all.
+    /// </summary>
+    public async Task<PostingResult> PostAloneAsync(Command command, int maxAttempts, CancellationToken cancellationToken)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        return await TransactionReader.LoadAsync(connection, [command.Id], cancellationToken) is [var known]
-            ? new PostingResult(command, new Decision(command, DecisionKind.Known, known.Id, known), null)
-            : new PostingResult(command, null, reason);
+        if (await AskAsync(connection => Attempts.BeginAsync(connection, command.Id, cancellationToken), cancellationToken) > maxAttempts)
+        {
+            return await AskAsync(connection => TransactionReader.LoadAsync(connection, [command.Id], cancellationToken), cancellationToken) is [var known]
+                ? new PostingResult(command, new Decision(command, DecisionKind.Known, known.Id, known), null)
+                : new PostingResult(command, null, $"Tried {maxAttempts} times alone, and never decided.");
+        }
+        var results = await PostAsync(new[] { command }, cancellationToken);
+        await AskAsync(connection => Attempts.EndAsync(connection, command.Id, cancellationToken), cancellationToken);
+        return results[0];
     }
 
     private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, CancellationToken cancellationToken)
@@ -43,6 +51,41 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         if (commands.IsEmpty)
             return;
 
+        try
+        {
+            var decisions = await AskAsync(connection => PostAsync(connection, commands, cancellationToken), cancellationToken);
+            for (var i = 0; i < decisions.Count; i++)
+                results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
+            return;
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            if (commands.Length == 1)
+            {
+                LogImpossible(e, commands.Span[0].Id);
+                results.Span[0] = new PostingResult(commands.Span[0], null, e.Message);
+                return;
+            }
+            LogHalving(commands.Length, e.Message);
+        }
+
+        var half = commands.Length / 2;
+        await PostAsync(commands[..half], results[..half], cancellationToken);
+        await PostAsync(commands[half..], results[half..], cancellationToken);
+    }
+
+    private async Task<IReadOnlyList<Decision>> PostAsync(NpgsqlConnection connection, ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
+    {
+        var start = Stopwatch.GetTimestamp();
+        var decisions = await _engine.PostAsync(connection, commands.ToArray(), cancellationToken);
+        PostingMetrics.CommitDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        PostingMetrics.BatchSize.Record(commands.Length);
+        return decisions;
+    }
+
+    // Asks the database until it answers. Throws what is no fault of the database, and no other worker's doing either.
+    private async Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellationToken)
+    {
         var pause = TimeSpan.FromMilliseconds(50);
         for (var races = 0; ;)
         {
@@ -51,13 +94,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
                 if (_connection is { FullState: not ConnectionState.Open })
                     await CloseAsync();
                 _connection ??= await OpenAsync(cancellationToken);
-                var start = Stopwatch.GetTimestamp();
-                var decisions = await _engine.PostAsync(_connection, commands.ToArray(), cancellationToken);
-                PostingMetrics.CommitDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
-                PostingMetrics.BatchSize.Record(commands.Length);
-                for (var i = 0; i < decisions.Count; i++)
-                    results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
-                return;
+                return await ask(_connection);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
@@ -66,26 +103,12 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
                 await CloseAsync();
                 if (IsRace(e) && ++races < MaxRaces)
                     continue;
-                if (isLost || IsAway(e))
-                {
-                    LogAway(e.Message);
-                    await Task.Delay(pause, cancellationToken);
-                    pause = pause * 2 < MaxPause ? pause * 2 : MaxPause;
-                    continue;
-                }
-                if (commands.Length == 1)
-                {
-                    LogImpossible(e, commands.Span[0].Id);
-                    results.Span[0] = new PostingResult(commands.Span[0], null, e.Message);
-                    return;
-                }
-                LogHalving(commands.Length, e.Message);
+                if (!isLost && !IsAway(e))
+                    throw;
+                LogAway(e.Message);
             }
-
-            var half = commands.Length / 2;
-            await PostAsync(commands[..half], results[..half], cancellationToken);
-            await PostAsync(commands[half..], results[half..], cancellationToken);
-            return;
+            await Task.Delay(pause, cancellationToken);
+            pause = pause * 2 < MaxPause ? pause * 2 : MaxPause;
         }
     }
 

@@ -163,12 +163,7 @@ internal sealed partial class CommandConsumer(
         LogSuspect(delivery.Number);
         var answers = new List<Answer>();
         foreach (var command in delivery.Commands)
-        {
-            var result = delivery.Number < options.Value.DeadLetterAtDelivery
-                ? (await poster.PostAsync(new[] { command }, cancellationToken))[0]
-                : await poster.GiveUpAsync(command, $"Delivered {delivery.Number} times without being decided.", cancellationToken);
-            answers.Add(new Answer(delivery.ReplyTo, result));
-        }
+            answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
         return new PostedBatch(delivery.Tag, answers, delivery.Unreadable, null);
     }
 

@@ -17,9 +17,9 @@ public sealed class WorkerOptions
     [Range(2, 100)]
     public int IsolateAtDelivery { get; set; } = 4;
 
-    /// <summary>From this delivery on, what is still undecided in a message goes to the dead letters.</summary>
-    [Range(3, 900)]
-    public int DeadLetterAtDelivery { get; set; } = 20;
+    /// <summary>How often a command is tried alone, its worker not living to see the end, before it goes to the dead letters.</summary>
+    [Range(1, 100)]
+    public int AttemptsAlone { get; set; } = 5;
 
     /// <summary>Seconds between two looks for pending commands that the queue has never seen.</summary>
     [Range(0.05, 60)]

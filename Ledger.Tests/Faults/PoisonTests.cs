@@ -1,0 +1,125 @@
+using System.Text.Json;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+using Ledger.Tests.Harness;
+using Ledger.Tests.Messaging;
+using RabbitMQ.Client;
+
+namespace Ledger.Tests.Faults;
+
+/// <summary>A command that brings down whoever tries it is set aside, and takes nobody with it.</summary>
+[Collection(nameof(Faults))]
+public sealed class PoisonTests(FaultSystem system)
+{
+    // PostgreSQL waits in the write of such a command, for as long as the test likes: time to kill the worker.
+    private const string Poison = "poison";
+    private const long Gate = 4_711;
+
+    [Fact]
+    public async Task A_command_that_kills_its_worker_goes_to_the_dead_letters_and_all_around_it_are_posted()
+    {
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 3);
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = Enumerable.Range(0, 30).Select(i => market.Deposit(market.Users[i % 3], 100)).ToArray();
+        var bad = Enumerable.Range(0, 2).Select(_ => market.Deposit(market.Users[0], 100) with { Reference = Poison }).ToArray();
+        var (victim, spare) = (system.Processes.Workers[0], system.Processes.Workers[1]);
+        await Task.WhenAll(victim.KillAsync(restart: false), spare.KillAsync(restart: false));
+
+        await using var gate = await system.Database.OpenConnectionAsync();
+        await using (var close = gate.CreateCommand())
+        {
+            close.CommandText = $"""
+                create function ledger.wait_for_test() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared({Gate}); return new; end';
+                create trigger wait_for_test before insert on ledger.transactions for each row when (new.reference = '{Poison}') execute function ledger.wait_for_test();
+                select pg_advisory_lock({Gate});
+                """;
+            await close.ExecuteNonQueryAsync();
+        }
+        var kills = 0;
+        try
+        {
+            // Neighbours in the same message, before and behind; and in messages before and behind.
+            await broker.PublishAsync(good[..5]);
+            await broker.PublishAsync([.. good[5..10], bad[0], .. good[10..15]]);
+            await broker.PublishAsync(good[15..20]);
+            await broker.PublishAsync([bad[1], .. good[20..25]]);
+            await broker.PublishAsync(good[25..]);
+
+            await Eventually.TrueAsync(async () =>
+            {
+                if (await PostedAsync(good) && DeadIds().SetEquals(bad.Select(command => command.Id)))
+                    return true;
+                await victim.StartAsync();
+                if (await Books.NumberAsync(system.Database, "select count(*) from pg_locks where locktype = 'advisory' and not granted") > 0)
+                {
+                    await victim.KillAsync(restart: false);
+                    kills++;
+                    // What PostgreSQL would notice by itself, once it tried to answer.
+                    await Books.ExecuteAsync(system.Database, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted");
+                }
+                return false;
+            }, TimeSpan.FromMinutes(3), () => $"After {kills} kills {DeadIds().Count} commands are dead letters.");
+        }
+        finally
+        {
+            await using (var open = gate.CreateCommand())
+            {
+                open.CommandText = $"select pg_advisory_unlock({Gate}); drop trigger wait_for_test on ledger.transactions; drop function ledger.wait_for_test()";
+                await open.ExecuteNonQueryAsync();
+            }
+            await system.RecoveredAsync();
+        }
+
+        Assert.True(kills >= 5, $"Only {kills} kills.");
+        Assert.Equal(bad.Select(command => command.Id).Order(), DeadIds().Order());
+        Assert.All(deadLetters, message => Assert.Equal("Tried 5 times alone, and never decided.", message.Reason));
+        Assert.Equal(good.Length, await market.CountAsync("posted"));
+        Assert.Equal(good.Length * 100, -await market.SettlementAsync());
+        // The good ones' tries are forgotten, however often their message came back.
+        Assert.Equal(bad.Select(command => command.Id.ToString()).Order(), (await Books.TextsAsync(system.Database, "select command_id::text from ledger.attempts")).Order());
+        await Books.ExecuteAsync(system.Database, "delete from ledger.attempts");
+        await Books.MustBalanceAsync(system.Database);
+
+        // A dead letter can come twice: its worker may be killed before it says that the message is dealt with.
+        HashSet<Guid> DeadIds() =>
+            [.. deadLetters.Select(message => Assert.Single(JsonSerializer.Deserialize(message.Body, MessageJson.Default.Envelope)!.Commands).Id)];
+
+        async Task<bool> PostedAsync(Command[] commands) => commands.Length == await Books.NumberAsync(
+            system.Database, "select count(*) from ledger.transactions where id = any ($1) and status = 'posted'", commands.Select(command => command.Id).ToArray());
+    }
+
+    [Fact]
+    public async Task However_often_a_message_came_back_its_commands_are_posted()
+    {
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 1);
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        var deadLetters = await broker.DeadLettersAsync();
+        await Task.WhenAll(system.Processes.Workers.Select(worker => worker.KillAsync(restart: false)));
+        var commands = Enumerable.Range(0, 2).Select(_ => market.Deposit(market.Users[0], 100)).ToArray();
+        await broker.PublishAsync(commands);
+
+        const long Times = 50;
+        await using (var connection = await new ConnectionFactory { Uri = new Uri(system.Processes.RabbitMqConnectionString) }.CreateConnectionAsync())
+        await using (var channel = await connection.CreateChannelAsync())
+        {
+            long count = 0;
+            while (count < Times)
+            {
+                // A message that was given back is there again a moment later.
+                if (await channel.BasicGetAsync(Topology.CommandQueue, autoAck: false) is not { } message)
+                    continue;
+                count = Convert.ToInt64(message.BasicProperties.Headers?["x-delivery-count"] ?? 0L, System.Globalization.CultureInfo.InvariantCulture);
+                await channel.BasicNackAsync(message.DeliveryTag, multiple: false, requeue: true);
+            }
+        }
+        await system.RecoveredAsync();
+
+        await Eventually.TrueAsync(async () => await market.BalanceAsync(market.Users[0]) == 200, FaultSystem.Recovery);
+        Assert.Empty(deadLetters);
+        Assert.Equal(0, await Books.NumberAsync(
+            system.Database, "select count(*) from ledger.attempts where command_id = any ($1)", commands.Select(command => command.Id).ToArray()));
+    }
+}

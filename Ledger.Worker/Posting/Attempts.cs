@@ -1,0 +1,30 @@
+using Npgsql;
+
+namespace Ledger.Worker.Posting;
+
+/// <summary>
+/// How often a command was tried alone without anybody living to see the end. A message comes back for many reasons, and takes
+/// along all that was in it and behind it; only this tells the command that brings workers down from its neighbours.
+/// </summary>
+internal static class Attempts
+{
+    /// <summary>Records a try before it begins; returns how many have begun, this one included.</summary>
+    public static async Task<int> BeginAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
+    {
+        await using var begin = new NpgsqlCommand("""
+            insert into ledger.attempts as a (command_id) values ($1)
+            on conflict (command_id) do update set begun = a.begun + 1, last_at = clock_timestamp()
+            returning begun
+            """, connection);
+        begin.Parameters.Add(new() { Value = command });
+        return (int)(await begin.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    /// <summary>Forgets the tries of a command whose last one came to an end.</summary>
+    public static async Task<bool> EndAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
+    {
+        await using var end = new NpgsqlCommand("delete from ledger.attempts where command_id = $1", connection);
+        end.Parameters.Add(new() { Value = command });
+        return await end.ExecuteNonQueryAsync(cancellationToken) > 0;
+    }
+}
