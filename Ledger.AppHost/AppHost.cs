@@ -33,7 +33,9 @@ var migrations = builder.AddProject<Projects.Ledger_Cli>(ResourceNames.Migration
     .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
     .WithReference(database).WaitFor(database);
 
+// Services believe the headers of the proxies that they are told of (Ledger__Http__KnownProxies), and not those of anybody.
 var api = builder.AddProject<Projects.Ledger_Api>(ResourceNames.Api)
+    .DisableForwardedHeaders()
     .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
     .WithReference(database).WaitForCompletion(migrations)
     .WithReference(messaging).WaitFor(messaging)
@@ -43,6 +45,7 @@ var api = builder.AddProject<Projects.Ledger_Api>(ResourceNames.Api)
     .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" });
 
 var worker = builder.AddProject<Projects.Ledger_Worker>(ResourceNames.Worker)
+    .DisableForwardedHeaders()
     .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
     .WithReference(database).WaitForCompletion(migrations)
     .WithReference(messaging).WaitFor(messaging)

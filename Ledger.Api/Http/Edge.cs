@@ -12,6 +12,9 @@ public static class Edge
     {
         builder.Services.AddCors();
         builder.Services.AddHsts(hsts => hsts.MaxAge = TimeSpan.FromDays(365));
+        // With ASPNETCORE_FORWARDEDHEADERS_ENABLED, which tools for deployment like to set, the framework believes these headers of
+        // anybody: with an address of one's own choice at each attempt, no limit per address holds. Known proxies alone are believed.
+        builder.Services.PostConfigure<ForwardedHeadersOptions>(anybody => anybody.ForwardedHeaders = ForwardedHeaders.None);
     }
 
     /// <summary>Before everything that looks at addresses or paths.</summary>

@@ -82,7 +82,7 @@ public sealed class ContractTests
                         ["ConnectionStrings", var connection] => s_connections.Contains(connection),
                         ["Ledger", "SelfServiceDeposits"] => true,
                         ["Ledger", var section, var option] => s_options.GetValueOrDefault(section)?.GetProperty(option) is not null,
-                        [var plain] => plain is "HTTP_PORTS" or "ASPNETCORE_FORWARDEDHEADERS_ENABLED" || plain.StartsWith("OTEL_", StringComparison.Ordinal)
+                        [var plain] => plain is "HTTP_PORTS" || plain.StartsWith("OTEL_", StringComparison.Ordinal)
                             || IsReferredTo(workload, plain),
                         _ => false,
                     },

@@ -89,6 +89,25 @@ public sealed class LimitTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Whoever_is_no_known_proxy_chooses_no_address_by_a_header_whatever_the_framework_is_told()
+    {
+        using var api = await system.StartApiAsync(
+            ("ASPNETCORE_FORWARDEDHEADERS_ENABLED", "true"),
+            ("Ledger__RateLimit__Enabled", "true"), ("Ledger__RateLimit__AddressPerMinute", "1"), ("Ledger__RateLimit__AddressBurst", "4"));
+        var user = await system.NewUserAsync();
+
+        var logins = await Task.WhenAll(Enumerable.Range(1, 10).Select(last => api.PostAsync(
+            "identity/login", new { email = user.Email, password = "wrong password" }, null, ("X-Forwarded-For", $"203.0.113.{last}"))));
+
+        Assert.InRange(logins.Count(answer => answer.Status == 401), 4, 6);
+        logins.First(answer => answer.Status != 401).MustBe(429, "rate_limited");
+        Assert.All(
+            await Books.TextsAsync(
+                await system.DatabaseAsync(), "select address from identity.audit where subject = $1 and action = 'sign_in_failed'", user.Id.ToString()),
+            address => Assert.Equal("127.0.0.1", address));
+    }
+
+    [Fact]
     public async Task Below_a_prefix_every_address_in_an_answer_has_it()
     {
         const string Base = "/ledger/api/v1/";
