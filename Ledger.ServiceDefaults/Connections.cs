@@ -34,6 +34,9 @@ public static partial class Connections
         // needs it says so in the connection string.
         if (connection.MaxPoolSize == 100)
             connection.MaxPoolSize = 50;
+        // Npgsql's default looks for Kerberos, whose library the images do not have, and complains of that on standard error.
+        if (connection.GssEncryptionMode == GssEncryptionMode.Prefer && Environment.GetEnvironmentVariable("PGGSSENCMODE") is null)
+            connection.GssEncryptionMode = GssEncryptionMode.Disable;
         if (role is not null && role != connection.Username)
         {
             // From the start of the session, so that it costs no round trip; and for its whole life: the reset between two users
