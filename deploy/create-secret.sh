@@ -50,7 +50,7 @@ if [[ $print == true ]]; then
 fi
 
 command -v kubectl >/dev/null || { echo "create-secret: kubectl is missing." >&2; exit 1; }
-kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace"
+kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create --save-config namespace "$namespace"
 if kubectl --namespace "$namespace" get secret ledger-secrets >/dev/null 2>&1; then
     echo "create-secret: ledger-secrets is there already in namespace $namespace; it stays as it is."
     exit 0

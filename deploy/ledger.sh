@@ -18,6 +18,10 @@ fi
 # kubectl writes what is not a scalar as JSON.
 worker() { kubectl --namespace "$namespace" get deployment worker --output "jsonpath={.spec.template.spec$1}"; }
 image=$(worker '.initContainers[0].image')
+# As the worker, it waits for the schema, and with it for its way through the network: where policies are enforced, a new pod
+# may find it closed for a moment. Who migrates cannot wait for that.
+init='[]'
+[[ $1 == migrate ]] || init=$(worker .initContainers)
 name=cli-$$-$RANDOM
 overrides=$(
     cat <<JSON
@@ -25,6 +29,7 @@ overrides=$(
     "automountServiceAccountToken": false, "enableServiceLinks": false,
     "securityContext": $(worker .securityContext), "volumes": $(worker .volumes),
     "imagePullSecrets": $(secrets=$(worker .imagePullSecrets) && echo "${secrets:-[]}"),
+    "initContainers": $init,
     "containers": [{"name": "$name",
         "env": $(worker '.initContainers[0].env'), "volumeMounts": $(worker '.initContainers[0].volumeMounts'),
         "resources": $(worker '.initContainers[0].resources'), "securityContext": $(worker '.initContainers[0].securityContext')}]}}

@@ -22,6 +22,7 @@ public static class TransactionReader
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
                 // By account and time, the entries' key: on the accounts of those concerned, and on the currency's settlement shards.
+                // A subquery with an offset is planned as it stands: for many transactions the planner would read all entries.
                 new NpgsqlBatchCommand("""
                     select e.transaction_id, e.account_id, a.owner_id, e.currency, e.amount, e.balance_after
                     from ledger.transactions t
@@ -29,7 +30,11 @@ public static class TransactionReader
                         select id, owner_id from ledger.accounts where owner_id in (t.owner_id, t.counterparty_id)
                         union all
                         select id, owner_id from ledger.accounts where currency = t.currency and kind = 'settlement') a
-                    join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
+                    cross join lateral (
+                        select id, transaction_id, account_id, currency, amount, balance_after
+                        from ledger.entries
+                        where account_id = a.id and posted_at = t.decided_at and transaction_id = t.id
+                        offset 0) e
                     where t.id = any ($1)
                     order by e.id
                     """)
