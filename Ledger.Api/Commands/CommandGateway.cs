@@ -6,6 +6,7 @@ using System.Threading.Channels;
 using Ledger.Core;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
+using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
@@ -18,17 +19,13 @@ namespace Ledger.Api.Commands;
 /// </summary>
 public sealed partial class CommandGateway(
     BrokerConnection broker, IHostApplicationLifetime lifetime, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
-    : BackgroundService
+    : SessionService(logger)
 {
     // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
     private readonly Channel<Outgoing> _queue = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
     private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Reply?>> _waiting = new();
-    private volatile bool _isOpen;
-
-    /// <summary>Whether replies can be received; if not, nothing is sent either.</summary>
-    public bool IsOpen => _isOpen;
 
     /// <summary>Sends a command and waits for its reply.</summary>
     /// <returns>
@@ -38,7 +35,7 @@ public sealed partial class CommandGateway(
     /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
     public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait, CancellationToken cancellationToken)
     {
-        if (!_isOpen)
+        if (!IsOpen)
             return (null, true);
 
         var answer = new TaskCompletionSource<Reply?>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -48,7 +45,7 @@ public sealed partial class CommandGateway(
             if (!_queue.Writer.TryWrite(Outgoing.Of(command)))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
-            var reply = _isOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
+            var reply = IsOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
             return (reply, reply is null);
         }
         catch (TimeoutException)
@@ -62,35 +59,21 @@ public sealed partial class CommandGateway(
     }
 
     /// <summary>Sends a command without waiting for a reply. False if it cannot be sent now; then the relay will.</summary>
-    public bool TryPost(Command command) => _isOpen && _queue.Writer.TryWrite(Outgoing.Of(command));
+    public bool TryPost(Command command) => IsOpen && _queue.Writer.TryWrite(Outgoing.Of(command));
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <inheritdoc />
+    public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        using var stopping = lifetime.ApplicationStopping.Register(() =>
-            _ = Task.Delay(PatienceWhileStopping, stoppingToken).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await RunSessionAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                break;
-            }
-            catch (Exception e)
-            {
-                LogLost(e.Message);
-            }
-            finally
-            {
-                _isOpen = false;
-                while (_queue.Reader.TryRead(out var unsent))
-                    unsent.Span?.Dispose();
-                GiveUp();
-            }
-            await Task.Delay(TimeSpan.FromMilliseconds(250), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
+        lifetime.ApplicationStopping.Register(() => _ = Task.Delay(PatienceWhileStopping, CancellationToken.None).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
+        await base.StartAsync(cancellationToken);
+    }
+
+    /// <inheritdoc />
+    protected override void OnSessionEnded()
+    {
+        while (_queue.Reader.TryRead(out var unsent))
+            unsent.Span?.Dispose();
+        GiveUp();
     }
 
     private void GiveUp()
@@ -99,7 +82,8 @@ public sealed partial class CommandGateway(
             answer.TrySetResult(null);
     }
 
-    private async Task RunSessionAsync(CancellationToken stoppingToken)
+    /// <inheritdoc />
+    protected override async Task RunSessionAsync(CancellationToken stoppingToken)
     {
         var connection = await broker.OpenAsync(stoppingToken);
         using var closed = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
@@ -120,7 +104,7 @@ public sealed partial class CommandGateway(
         };
         await replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken);
 
-        _isOpen = true;
+        IsOpen = true;
         try
         {
             await PublishAsync(commands, replyQueue.QueueName, closed.Token);
@@ -191,9 +175,6 @@ public sealed partial class CommandGateway(
                 answer.TrySetResult(reply);
         }
     }
-
-    [LoggerMessage(LogLevel.Warning, "No way to the worker: {Reason}. Commands are recorded as pending until there is one again")]
-    private partial void LogLost(string reason);
 
     [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]
     private partial void LogRefused(int count, string reason);

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
+using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
@@ -14,46 +15,21 @@ namespace Ledger.Worker.Posting;
 /// </summary>
 internal sealed partial class CommandConsumer(
     BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
-    ILogger<CommandConsumer> logger) : BackgroundService
+    ILogger<CommandConsumer> logger) : SessionService(logger)
 {
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(3);
 
-    private volatile bool _isOpen;
     private long _waiting;
     private long _lastProgress = clock.GetTimestamp();
-
-    /// <summary>Whether messages are being consumed.</summary>
-    public bool IsOpen => _isOpen;
 
     /// <summary>How long messages have been waiting in this process without one of them getting done; zero if none waits.</summary>
     public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await RunSessionAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                break;
-            }
-            catch (Exception e)
-            {
-                LogLost(e.Message);
-            }
-            finally
-            {
-                _isOpen = false;
-                Interlocked.Exchange(ref _waiting, 0);
-            }
-            await Task.Delay(TimeSpan.FromMilliseconds(250), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
+    /// <inheritdoc />
+    protected override void OnSessionEnded() => Interlocked.Exchange(ref _waiting, 0);
 
-    private async Task RunSessionAsync(CancellationToken stoppingToken)
+    /// <inheritdoc />
+    protected override async Task RunSessionAsync(CancellationToken stoppingToken)
     {
         var connection = await broker.OpenAsync(stoppingToken);
         await using var consuming = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
@@ -82,7 +58,7 @@ internal sealed partial class CommandConsumer(
         // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
-        _isOpen = true;
+        IsOpen = true;
 
         // A process that is to stop takes no more, and finishes what it has taken, but not for ever: what it does not get done
         // is not acknowledged, and another worker's.
@@ -195,9 +171,6 @@ internal sealed partial class CommandConsumer(
         var (commands, unreadable) = EnvelopeReader.Read(message.Body);
         return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
     }
-
-    [LoggerMessage(LogLevel.Warning, "No commands from RabbitMQ: {Reason}. Trying again")]
-    private partial void LogLost(string reason);
 
     [LoggerMessage(LogLevel.Warning, "A message has come for the {Number}th time; its commands are taken one by one")]
     private partial void LogSuspect(long number);
