@@ -24,7 +24,12 @@ public static class Topology
     {
         await channel.ExchangeDeclareAsync(EventExchange, ExchangeType.Topic, durable: true, autoDelete: false, cancellationToken: cancellationToken);
         await channel.QueueDeclareAsync(DeadLetterQueue, durable: true, exclusive: false, autoDelete: false,
-            new Dictionary<string, object?> { ["x-queue-type"] = "quorum" }, cancellationToken: cancellationToken);
+            new Dictionary<string, object?>
+            {
+                ["x-queue-type"] = "quorum",
+                // RabbitMQ 4 drops what was looked at and given back 20 times, unless it is told a limit.
+                ["x-delivery-limit"] = 1_000_000,
+            }, cancellationToken: cancellationToken);
         await channel.QueueDeclareAsync(CommandQueue, durable: true, exclusive: false, autoDelete: false,
             new Dictionary<string, object?>
             {

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
+using RabbitMQ.Client;
 
 namespace Ledger.Tests.Messaging;
 
@@ -105,6 +106,36 @@ public sealed class CommandMessageTests(LedgerSystem system)
 
         await PostedAsync(market, [good]);
         await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text == text && !string.IsNullOrEmpty(message.Reason))));
+    }
+
+    [Fact]
+    public async Task A_dead_letter_is_kept_however_often_somebody_looks_at_it()
+    {
+        await using var connection = await new ConnectionFactory { Uri = await system.BrokerAsync() }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
+        var letter = Guid.NewGuid().ToByteArray();
+        await channel.BasicPublishAsync("", Topology.DeadLetterQueue, mandatory: true, new BasicProperties { DeliveryMode = DeliveryModes.Persistent }, letter);
+
+        // One look more than RabbitMQ 4 allows by itself, and then some.
+        for (var look = 1; look <= 25; look++)
+        {
+            // What was given back is there again a moment later.
+            await Eventually.TrueAsync(LookAtAllAsync, otherwise: () => $"Gone at look {look}.");
+        }
+
+        async Task<bool> LookAtAllAsync()
+        {
+            var (isThere, last) = (false, 0ul);
+            while (await channel.BasicGetAsync(Topology.DeadLetterQueue, autoAck: false) is { } message)
+            {
+                isThere |= message.Body.Span.SequenceEqual(letter);
+                last = message.DeliveryTag;
+            }
+            if (last > 0)
+                await channel.BasicNackAsync(last, multiple: true, requeue: true);
+            return isThere;
+        }
     }
 
     [Fact]
