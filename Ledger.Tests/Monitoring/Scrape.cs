@@ -6,7 +6,8 @@ namespace Ledger.Tests.Monitoring;
 /// <summary>What <c>/metrics</c> answered.</summary>
 internal sealed partial class Scrape(string text)
 {
-    private static readonly HttpClient s_http = new() { Timeout = TimeSpan.FromSeconds(15) };
+    // A connection for each scrape: behind one address of several workers, a connection that is kept is one worker's.
+    private static readonly HttpClient s_http = new() { Timeout = TimeSpan.FromSeconds(15), DefaultRequestHeaders = { ConnectionClose = true } };
 
     /// <summary>Names such as <c>ledger_batch_size_bucket</c>, each with the labels that it has.</summary>
     public ILookup<string, string> LabelsBySeries { get; } = Sample().Matches(text)
