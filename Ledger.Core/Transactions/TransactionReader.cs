@@ -9,6 +9,26 @@ public static class TransactionReader
     public const string Columns =
         "t.id, t.kind, t.status, t.owner_id, t.counterparty_id, t.currency, t.amount, t.reference, t.metadata, t.created_at, t.decided_at, t.rejection, t.available";
 
+    /// <summary>The entries of the transactions whose ids are the parameter.</summary>
+    // By account and time, the entries' key: on the accounts of those concerned, and on the currency's settlement shards. Each
+    // step has its index, or the worker, whose sessions shun sequential scans, would get any plan at all; a subquery with an offset
+    // is planned as it stands: for many transactions the planner would read all entries.
+    public const string Entries = """
+        select e.transaction_id, e.account_id, a.owner_id, e.currency, e.amount, e.balance_after
+        from ledger.transactions t
+        cross join lateral (
+            select id, owner_id from ledger.accounts where owner_id in (t.owner_id, t.counterparty_id) and kind = 'user'
+            union all
+            select id, owner_id from ledger.accounts where currency = t.currency and kind = 'settlement') a
+        cross join lateral (
+            select id, transaction_id, account_id, currency, amount, balance_after
+            from ledger.entries
+            where account_id = a.id and posted_at = t.decided_at and transaction_id = t.id
+            offset 0) e
+        where t.id = any ($1)
+        order by e.id
+        """;
+
     /// <summary>Those of the given transactions that are decided, with all their entries.</summary>
     public static async Task<IReadOnlyList<Transaction>> LoadAsync(
         NpgsqlConnection connection, Guid[] ids, CancellationToken cancellationToken)
@@ -21,23 +41,7 @@ public static class TransactionReader
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
-                // By account and time, the entries' key: on the accounts of those concerned, and on the currency's settlement shards.
-                // A subquery with an offset is planned as it stands: for many transactions the planner would read all entries.
-                new NpgsqlBatchCommand("""
-                    select e.transaction_id, e.account_id, a.owner_id, e.currency, e.amount, e.balance_after
-                    from ledger.transactions t
-                    cross join lateral (
-                        select id, owner_id from ledger.accounts where owner_id in (t.owner_id, t.counterparty_id)
-                        union all
-                        select id, owner_id from ledger.accounts where currency = t.currency and kind = 'settlement') a
-                    cross join lateral (
-                        select id, transaction_id, account_id, currency, amount, balance_after
-                        from ledger.entries
-                        where account_id = a.id and posted_at = t.decided_at and transaction_id = t.id
-                        offset 0) e
-                    where t.id = any ($1)
-                    order by e.id
-                    """)
+                new NpgsqlBatchCommand(Entries)
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
