@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Security.Claims;
 using System.Security.Cryptography;
+using Ledger.Api.Problems;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.Extensions.Options;
@@ -42,6 +43,7 @@ public sealed class AccessTokens(
 
     /// <summary>Whom a token names; null unless it is genuine, not expired, and its session not revoked.</summary>
     /// <exception cref="TimeoutException">Whether it is revoked cannot be known: the database has been away for too long.</exception>
+    /// <exception cref="CryptographicException">Whether it is genuine cannot be known: the keys are in the database, which is away.</exception>
     public AuthenticationTicket? Read(string token)
     {
         if (_cache.Find(token) is not { } known)
@@ -64,7 +66,7 @@ public sealed class AccessTokens(
         {
             content = _protector.Unprotect(Base64Url.DecodeFromChars(token));
         }
-        catch (Exception e) when (e is CryptographicException or FormatException)
+        catch (Exception e) when (e is FormatException || (e is CryptographicException && !ExceptionProblems.IsAway(e)))
         {
             return null;
         }

@@ -29,8 +29,9 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         return true;
     }
 
-    // Entity Framework wraps what the driver says; an error in a statement is ours and no outage.
-    private static bool IsAway(Exception? exception) => exception switch
+    /// <summary>Whether something that the API needs is away, and the request could fare better later.</summary>
+    // Entity Framework and data protection wrap what the driver says; an error in a statement is ours and no outage.
+    internal static bool IsAway(Exception? exception) => exception switch
     {
         null => false,
         GatewayFullException or TimeoutException => true,

@@ -82,6 +82,42 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task An_API_that_starts_without_PostgreSQL_calls_no_token_invalid()
+    {
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        await system.Processes.Postgres.KillAsync(restart: false);
+        await system.Processes.Apis[0].KillAsync();
+        await Eventually.TrueAsync(AliveAsync, FaultSystem.Recovery);
+
+        // The keys that would tell are in the database. A client that is told 401 would log its user out.
+        (await user.GetAsync("balances")).MustBe(503, "unavailable");
+        (await user.DepositAsync("1.00")).MustBe(503, "unavailable");
+
+        await system.RecoveredAsync();
+        // Which sessions are revoked is asked once a second: until then the API cannot tell of any.
+        await Eventually.TrueAsync(async () =>
+        {
+            var answer = await user.DepositAsync("1.00");
+            Assert.True(answer.Status is 201 or 503, answer.Text);
+            return answer.Status == 201;
+        }, FaultSystem.Recovery);
+        (await user.Api.GetAsync("balances", "not a token")).MustBe(401, "invalid_token");
+
+        async Task<bool> AliveAsync()
+        {
+            try
+            {
+                return (await user.Api.GetAsync("/alive")).Status == 200;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [Fact]
     public async Task Without_a_worker_commands_wait_and_are_decided_when_there_is_one()
     {
         await system.RecoveredAsync();
