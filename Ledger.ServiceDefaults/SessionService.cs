@@ -3,14 +3,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Ledger.ServiceDefaults;
 
-/// <summary>Work that lasts as long as a connection does, and is begun anew, without a restart of the process, whenever that was lost.</summary>
+/// <summary>Work that lasts as long as the connection to RabbitMQ does, and is begun anew, without a restart of the process, whenever that was lost.</summary>
 public abstract partial class SessionService(ILogger logger) : BackgroundService
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
     private volatile bool _isOpen;
 
-    /// <summary>Whether a session is at work; false while there is no way to the other side.</summary>
+    /// <summary>Whether a session is at work; false while there is no way to RabbitMQ.</summary>
     public bool IsOpen
     {
         get => _isOpen;

@@ -172,6 +172,6 @@ internal sealed partial class CommandConsumer(
         return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
     }
 
-    [LoggerMessage(LogLevel.Warning, "A message has come for the {Number}th time; its commands are taken one by one")]
+    [LoggerMessage(LogLevel.Warning, "A message has come {Number} times; its commands are taken one by one")]
     private partial void LogSuspect(long number);
 }
