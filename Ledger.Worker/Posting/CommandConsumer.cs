@@ -131,7 +131,7 @@ internal sealed partial class CommandConsumer(
         var answers = new Answer[results.Length];
         for (var i = 0; i < answers.Length; i++)
             answers[i] = new Answer(replyTo[i], results[i]);
-        return new PostedBatch(deliveries[^1].Tag, answers, unreadable, trace);
+        return new PostedBatch(deliveries[^1].Tag, deliveries.Count, answers, unreadable, trace);
     }
 
     private async Task<PostedBatch> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
@@ -140,7 +140,7 @@ internal sealed partial class CommandConsumer(
         var answers = new List<Answer>();
         foreach (var command in delivery.Commands)
             answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
-        return new PostedBatch(delivery.Tag, answers, delivery.Unreadable, null);
+        return new PostedBatch(delivery.Tag, 1, answers, delivery.Unreadable, null);
     }
 
     private async Task AnswerAsync(
@@ -148,10 +148,11 @@ internal sealed partial class CommandConsumer(
     {
         try
         {
+            await using var acknowledgements = new Acknowledgements(consuming, Math.Max(1, options.Value.Prefetch / 4), closed);
             await foreach (var batch in posted.ReadAllAsync(closed.Token))
             {
                 await answerer.AnswerAsync(batch, publishing, replying, closed.Token);
-                await consuming.BasicAckAsync(batch.LastTag, multiple: true, closed.Token);
+                await acknowledgements.AddAsync(batch.LastTag, batch.Messages);
             }
         }
         catch

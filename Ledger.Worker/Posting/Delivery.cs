@@ -12,10 +12,11 @@ internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOn
 
 /// <summary>Messages that were posted together, with what became of their commands.</summary>
 /// <param name="LastTag">The last message's: acknowledging it acknowledges all of them.</param>
+/// <param name="Messages">How many they are.</param>
 /// <param name="Answers">In the order of the commands.</param>
 /// <param name="Unreadable">What no command could be read from.</param>
 /// <param name="Trace">The spans of those commands that are traced; null if none is.</param>
-internal sealed record PostedBatch(ulong LastTag, IReadOnlyList<Answer> Answers, IReadOnlyList<byte[]> Unreadable, BatchTrace? Trace);
+internal sealed record PostedBatch(ulong LastTag, int Messages, IReadOnlyList<Answer> Answers, IReadOnlyList<byte[]> Unreadable, BatchTrace? Trace);
 
 /// <summary>What became of a command, and who waits to hear it.</summary>
 internal readonly record struct Answer(string? ReplyTo, PostingResult Result);
