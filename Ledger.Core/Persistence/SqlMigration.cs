@@ -36,3 +36,6 @@ internal sealed class TransactionsByDecisionMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0007_attempts")]
 internal sealed class AttemptsMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0008_check_entries")]
+internal sealed class CheckEntriesMigration : SqlMigration;

@@ -71,6 +71,23 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_last_entry_that_is_wrong_does_not_hide_behind_one_before_it_that_is_right()
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, "entries_agree_with_account", $"""
+            with t as (select gen_random_uuid() id),
+                s as (select id from ledger.accounts where kind = 'settlement' and shard = 0 and currency = $2)
+            {NewEntry.Replace("values", "", StringComparison.Ordinal)}
+            select account, now(), t.id, $2, amount, balance from t, (
+                select 1 as place, $1 as account, 5 as amount, 1000::bigint as balance union all
+                select 2, s.id, -5, null from s union all
+                select 3, $1, 5, 1005 union all
+                select 4, s.id, -5, null from s) e
+            order by place
+            """, account, market.Currency);
+    }
+
+    [Fact]
     public async Task An_entry_stands_on_an_account_of_its_currency()
     {
         var (market, account) = await AccountAsync();
