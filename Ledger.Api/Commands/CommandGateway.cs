@@ -24,33 +24,33 @@ public sealed partial class CommandGateway(
     // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
-    private readonly Channel<Outgoing> _queue = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
-    private readonly ConcurrentDictionary<Guid, TaskCompletionSource<Reply?>> _waiting = new();
+    // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
+    private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Sends a command and waits for its reply.</summary>
+    private readonly Channel<Outgoing> _queue = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
+    private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
+    private Timer? _expiry;
+
+    /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
+    /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
     /// <returns>
     /// The reply, or null if there is none: because the wait ran out, or (<c>IsLost</c>) because the broker is away, refused the
     /// command, or was lost while it was under way. After null the command may or may not reach the worker.
     /// </returns>
     /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
-    public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait, CancellationToken cancellationToken)
+    public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait)
     {
         if (!IsOpen)
             return (null, true);
 
-        var answer = new TaskCompletionSource<Reply?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = new Waiting(Stopwatch.GetTimestamp() + (long)(wait.TotalSeconds * Stopwatch.Frequency));
         _waiting[command.Id] = answer;
         try
         {
             if (!_queue.Writer.TryWrite(Outgoing.Of(command)))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
-            var reply = IsOpen ? await answer.Task.WaitAsync(wait, cancellationToken) : null;
-            return (reply, reply is null);
-        }
-        catch (TimeoutException)
-        {
-            return (null, false);
+            return IsOpen ? await answer.Task : (null, true);
         }
         finally
         {
@@ -65,7 +65,15 @@ public sealed partial class CommandGateway(
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         lifetime.ApplicationStopping.Register(() => _ = Task.Delay(PatienceWhileStopping, CancellationToken.None).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
+        _expiry = new Timer(_ => Expire(), null, ExpiryInterval, ExpiryInterval);
         await base.StartAsync(cancellationToken);
+    }
+
+    /// <inheritdoc />
+    public override void Dispose()
+    {
+        _expiry?.Dispose();
+        base.Dispose();
     }
 
     /// <inheritdoc />
@@ -79,7 +87,17 @@ public sealed partial class CommandGateway(
     private void GiveUp()
     {
         foreach (var answer in _waiting.Values)
-            answer.TrySetResult(null);
+            answer.TrySetResult((null, true));
+    }
+
+    private void Expire()
+    {
+        var now = Stopwatch.GetTimestamp();
+        foreach (var answer in _waiting.Values)
+        {
+            if (answer.Deadline <= now)
+                answer.TrySetResult((null, false));
+        }
     }
 
     /// <inheritdoc />
@@ -151,7 +169,7 @@ public sealed partial class CommandGateway(
                 foreach (var command in gathered)
                 {
                     if (_waiting.TryGetValue(command.Id, out var answer))
-                        answer.TrySetResult(null);
+                        answer.TrySetResult((null, true));
                 }
                 foreach (var span in spans)
                     span.SetStatus(ActivityStatusCode.Error);
@@ -172,8 +190,14 @@ public sealed partial class CommandGateway(
         foreach (var reply in replies.Items)
         {
             if (_waiting.TryGetValue(reply.CommandId, out var answer))
-                answer.TrySetResult(reply);
+                answer.TrySetResult((reply, false));
         }
+    }
+
+    /// <summary>A request that waits for its reply, until <paramref name="deadline"/> by <see cref="Stopwatch"/>.</summary>
+    private sealed class Waiting(long deadline) : TaskCompletionSource<(Reply? Reply, bool IsLost)>(TaskCreationOptions.RunContinuationsAsynchronously)
+    {
+        public long Deadline => deadline;
     }
 
     [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]

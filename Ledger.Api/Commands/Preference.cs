@@ -19,7 +19,9 @@ public readonly record struct Preference(bool RespondAsync, TimeSpan? Wait)
                     preference = preference with { RespondAsync = true };
                 else if (part.StartsWith("wait=", StringComparison.OrdinalIgnoreCase)
                     && int.TryParse(part.AsSpan(5).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
-                    preference = preference with { Wait = TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds)) };
+                    preference = seconds == 0
+                        ? preference with { RespondAsync = true }
+                        : preference with { Wait = TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds)) };
             }
         }
         return preference;

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using Ledger.ServiceDefaults;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Http;
@@ -50,6 +51,8 @@ public static class HttpLimits
             // Bodies have Kestrel's own minimum: 240 bytes a second, after five seconds.
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(http.Value.HeaderSeconds);
         });
+        // A connection that waits for its next request keeps a buffer of 4 KB; without it, each request takes one more call of the kernel.
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
         builder.Services.AddRequestTimeouts(_ => { });
         builder.Services.AddOptions<RequestTimeoutOptions>().Configure<IOptions<HttpOptions>>((timeouts, http) =>
             timeouts.DefaultPolicy = new RequestTimeoutPolicy

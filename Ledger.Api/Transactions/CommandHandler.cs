@@ -43,12 +43,11 @@ public sealed class CommandHandler(
         var isLost = false;
         if (!preference.RespondAsync)
         {
-            (var reply, isLost) = await gateway.SendAsync(command, preference.Wait ?? _wait, context.RequestAborted);
+            (var reply, isLost) = await gateway.SendAsync(command, preference.Wait ?? _wait);
             if (reply is not null)
                 return await AnswerAsync(context, command, reply, currency);
         }
 
-        // From here on the client's leaving changes nothing.
         var inQueue = preference.RespondAsync ? gateway.IsOpen : !isLost;
         var conflict = await PendingCommands.RecordAsync(database, command, published: inQueue, CancellationToken.None);
         if (conflict is { } other)
