@@ -17,7 +17,7 @@ public static partial class TelemetrySetup
 
     private static readonly string[] Meters =
     [
-        "Ledger", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting",
+        "Ledger", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel",
         "System.Net.Http", "System.Runtime", "Npgsql",
     ];
 
