@@ -30,6 +30,9 @@ internal sealed class Broker : IAsyncDisposable
     public async Task PublishAsync(byte[] message) => await _channel.BasicPublishAsync(
         "", Topology.CommandQueue, mandatory: true, new BasicProperties { DeliveryMode = DeliveryModes.Persistent }, message);
 
+    /// <summary>Messages in the command queue that no worker holds.</summary>
+    public Task<uint> WaitingAsync() => _channel.MessageCountAsync(Topology.CommandQueue);
+
     /// <summary>Collects what is published to the events' exchange from now on.</summary>
     public async Task<ConcurrentQueue<Message>> ListenAsync(string routingKey)
     {
