@@ -19,9 +19,12 @@ public readonly record struct Preference(bool RespondAsync, TimeSpan? Wait)
                     preference = preference with { RespondAsync = true };
                 else if (part.StartsWith("wait=", StringComparison.OrdinalIgnoreCase)
                     && int.TryParse(part.AsSpan(5).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
+                {
+                    // Not to wait at all is to ask for 202.
                     preference = seconds == 0
                         ? preference with { RespondAsync = true }
                         : preference with { Wait = TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds)) };
+                }
             }
         }
         return preference;
