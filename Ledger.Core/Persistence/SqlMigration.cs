@@ -39,3 +39,6 @@ internal sealed class AttemptsMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0008_check_entries")]
 internal sealed class CheckEntriesMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0009_entries_move_balances")]
+internal sealed class EntriesMoveBalancesMigration : SqlMigration;

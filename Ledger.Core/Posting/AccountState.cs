@@ -9,8 +9,6 @@ public struct AccountState
     public string Currency;
     public long Posted;
     public long Held;
-    /// <summary>What the batch adds to the stored balance.</summary>
-    public long Change;
     /// <summary>Settlement accounts may: their balance mirrors what the world outside owes.</summary>
     public bool AllowNegative;
     public bool Frozen;

@@ -28,7 +28,7 @@ internal sealed class Batch(int capacity)
     public async Task CommitAsync(NpgsqlConnection connection, Book book, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection);
-        WriteAccounts(batch, book);
+        OpenAccounts(batch, book);
         WriteTransactions(batch);
         WriteEntries(batch, book);
         WriteKeys(batch, book);
@@ -40,25 +40,18 @@ internal sealed class Batch(int capacity)
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>One row per touched account, however many commands touched it.</summary>
-    private static void WriteAccounts(NpgsqlBatch batch, Book book)
+    /// <summary>Opens what is new. The entries move the balances (<c>ledger.post_entries</c>), one update per account and batch.</summary>
+    private static void OpenAccounts(NpgsqlBatch batch, Book book)
     {
         List<AccountState> opened = [];
-        List<Guid> changed = [];
-        List<long> changes = [];
         List<Guid> settlements = [];
         foreach (ref readonly var account in book.Touchable)
         {
             if (!account.Touched)
                 continue;
             if (account.IsNew)
-            {
                 opened.Add(account);
-                continue;
-            }
-            changed.Add(account.Id);
-            changes.Add(account.Change);
-            if (account.OwnerId is null)
+            else if (account.OwnerId is null)
                 settlements.Add(account.Id);
         }
 
@@ -67,14 +60,11 @@ internal sealed class Batch(int capacity)
             // In key order: two batches that open the same accounts wait for each other in one direction only.
             opened.Sort((a, b) => (a.OwnerId, a.Currency).CompareTo((b.OwnerId, b.Currency)));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-                insert into ledger.accounts (id, kind, owner_id, currency, posted)
-                select id, 'user', owner_id, currency, posted from unnest($1, $2, $3, $4) o(id, owner_id, currency, posted)
+                insert into ledger.accounts (id, kind, owner_id, currency)
+                select id, 'user', owner_id, currency from unnest($1, $2, $3) o(id, owner_id, currency)
                 """)
             {
-                Parameters =
-                {
-                    Column(opened, a => a.Id), Column(opened, a => a.OwnerId!.Value), Column(opened, a => a.Currency), Column(opened, a => a.Posted),
-                },
+                Parameters = { Column(opened, a => a.Id), Column(opened, a => a.OwnerId!.Value), Column(opened, a => a.Currency) },
             });
         }
 
@@ -85,17 +75,6 @@ internal sealed class Batch(int capacity)
                 "select from ledger.accounts where id = any ($1) order by id for no key update")
             {
                 Parameters = { Column(settlements) },
-            });
-        }
-
-        if (changed.Count > 0)
-        {
-            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-                update ledger.accounts a set posted = a.posted + c.change
-                from unnest($1, $2) c(id, change) where a.id = c.id
-                """)
-            {
-                Parameters = { Column(changed), Column(changes) },
             });
         }
     }

@@ -39,7 +39,6 @@ public static class Judge
     private static void Add(ref AccountState account, long amount)
     {
         account.Posted += amount;
-        account.Change += amount;
         account.Touched = true;
         Debug.Assert(account.AllowNegative || account.Available >= 0);
     }

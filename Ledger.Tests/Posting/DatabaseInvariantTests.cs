@@ -10,7 +10,6 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     private const string NewEntry = "insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after) values ";
 
     [Theory]
-    [InlineData("update ledger.accounts set posted = -1 where id = $1", "accounts_never_below_zero")]
     [InlineData("update ledger.accounts set held = posted + 1 where id = $1", "accounts_never_below_zero")]
     [InlineData("update ledger.accounts set held = -1 where id = $1", "accounts_held_not_negative")]
     [InlineData("update ledger.accounts set allow_negative = true where id = $1", "accounts_kind_shape")]
@@ -23,6 +22,45 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, constraint, sql, account);
+    }
+
+    [Fact]
+    public async Task Entries_take_no_account_below_zero()
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, "accounts_never_below_zero", BothSides("$1, $2, -1001, -1"), account, market.Currency);
+    }
+
+    [Theory]
+    [InlineData("update ledger.accounts set posted = posted + 1 where id = $1")]
+    [InlineData("update ledger.accounts set held = 1, posted = 1000 where id = $1")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, currency, posted) select gen_random_uuid(), 'user', owner_id, 'USD', 1 from ledger.accounts where id = $1")]
+    public async Task A_balance_is_moved_by_entries_alone(string sql)
+    {
+        var (market, account) = await AccountAsync();
+        Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, account)).SqlState);
+    }
+
+    [Fact]
+    public async Task Entries_move_the_balances_of_both_sides()
+    {
+        var (market, account) = await AccountAsync();
+        await using var connection = await market.Database.OpenConnectionAsync();
+        // Rolled back: there is no such transaction.
+        await using var transaction = await connection.BeginTransactionAsync();
+        await using var write = new NpgsqlCommand(BothSides("$1, $2, 5, 1005"), connection)
+        {
+            Parameters = { new() { Value = account }, new() { Value = market.Currency } },
+        };
+        await write.ExecuteNonQueryAsync();
+
+        await using var read = new NpgsqlCommand("select (sum(posted) filter (where id = $1))::bigint, sum(posted)::bigint from ledger.accounts where currency = $2", connection)
+        {
+            Parameters = { new() { Value = account }, new() { Value = market.Currency } },
+        };
+        await using var balances = await read.ExecuteReaderAsync();
+        Assert.True(await balances.ReadAsync());
+        Assert.Equal((1005, 0), (balances.GetInt64(0), balances.GetInt64(1)));
     }
 
     [Fact]
@@ -65,8 +103,8 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     public async Task The_last_entry_of_an_account_says_what_the_account_says()
     {
         var (market, account) = await AccountAsync();
-        // The account has 1000; the entry claims 1005 without having changed it.
-        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005"), account, market.Currency);
+        // The account had 1000, and has 1005 now.
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1000"), account, market.Currency);
         await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, null::bigint"), account, market.Currency);
     }
 
@@ -79,9 +117,9 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
                 s as (select id from ledger.accounts where kind = 'settlement' and shard = 0 and currency = $2)
             {NewEntry.Replace("values", "", StringComparison.Ordinal)}
             select account, now(), t.id, $2, amount, balance from t, (
-                select 1 as place, $1 as account, 5 as amount, 1000::bigint as balance union all
+                select 1 as place, $1 as account, 5 as amount, 1010::bigint as balance union all
                 select 2, s.id, -5, null from s union all
-                select 3, $1, 5, 1005 union all
+                select 3, $1, 5, 1015 union all
                 select 4, s.id, -5, null from s) e
             order by place
             """, account, market.Currency);
@@ -92,7 +130,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, account) = await AccountAsync();
         var (other, _) = await AccountAsync();
-        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1000"), account, other.Currency);
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005"), account, other.Currency);
         await RefusedAsync(market, "entries_agree_with_account", BothSides("gen_random_uuid(), $1, 5, 5"), market.Currency);
     }
 
@@ -108,7 +146,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
             select * from (
                 select $1, now(), t.id, $3, 5, 5::bigint from t union all
                 select s.id, now(), t.id, $3, -5, null from t, s where s.currency = $3 union all
-                select $1, now(), t.id, $2, 5, 1000 from t union all
+                select $1, now(), t.id, $2, 5, 1005 from t union all
                 select s.id, now(), t.id, $2, -5, null from t, s where s.currency = $2) e
             """, account, market.Currency, other.Currency);
     }
@@ -173,17 +211,14 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     // The first entry is the given one, the other stands on a settlement account and balances it.
-    private static string BothSides(string entry)
-    {
-        var currency = entry.Split(',')[1].Trim();
-        return $"""
-            with t as (select gen_random_uuid() id)
-            {NewEntry.Replace("values", "", StringComparison.Ordinal)}
-            select account, now(), t.id, currency, amount, balance from t, (
-                select * from (select {entry}) e(account, currency, amount, balance) union all
-                select id, currency, -5, null from ledger.accounts where kind = 'settlement' and shard = 0 and currency = {currency}) e
-            """;
-    }
+    private static string BothSides(string entry) => $"""
+        with t as (select gen_random_uuid() id),
+            e as (select * from (select {entry}) e(account, currency, amount, balance))
+        {NewEntry.Replace("values", "", StringComparison.Ordinal)}
+        select account, now(), t.id, currency, amount, balance from t, (
+            select * from e union all
+            select s.id, s.currency, -e.amount, null from e join ledger.accounts s on s.currency = e.currency and s.kind = 'settlement' and s.shard = 0) b
+        """;
 
     // A user with 1000 minor units.
     private async Task<(Market Market, Guid Account)> AccountAsync()

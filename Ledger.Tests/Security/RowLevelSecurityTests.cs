@@ -115,6 +115,19 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Theory]
+    [InlineData("update ledger.accounts set posted = posted + 1")]
+    [InlineData("update ledger.accounts set allow_negative = true")]
+    [InlineData("update ledger.accounts set status = 'open'")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, currency, posted) values (gen_random_uuid(), 'user', gen_random_uuid(), 'USD', 1)")]
+    [InlineData("delete from ledger.accounts")]
+    public async Task The_workers_role_moves_no_balance_but_by_entries(string sql)
+    {
+        await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(worker, sql))).SqlState);
+    }
+
+    [Theory]
     [InlineData("update identity.audit set action = 'nothing'")]
     [InlineData("delete from identity.audit")]
     [InlineData("truncate identity.audit")]
