@@ -39,6 +39,7 @@ namespace Ledger.Api
             app.UseExceptionHandler();
             app.UseStatusCodePages();
             app.UseRequestTimeouts();
+            app.UseBodyLimit();
             app.UseAuthentication();
             app.UseRateLimiter();
             app.UseAuthorization();

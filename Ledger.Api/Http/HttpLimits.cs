@@ -1,5 +1,7 @@
 using System.ComponentModel.DataAnnotations;
+using Ledger.Api.Problems;
 using Ledger.ServiceDefaults;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -39,6 +41,9 @@ public sealed class HttpOptions
 
 public static class HttpLimits
 {
+    // Times the limit: what a client sends beyond that is not read only to tell it so.
+    private const int ReadAtMost = 16;
+
     public static void AddHttpLimits(this IHostApplicationBuilder builder)
     {
         builder.AddLedgerOptions<HttpOptions>("Http");
@@ -60,5 +65,27 @@ public static class HttpLimits
                 Timeout = TimeSpan.FromSeconds(http.Value.RequestSeconds),
                 TimeoutStatusCode = StatusCodes.Status503ServiceUnavailable,
             });
+    }
+
+    /// <summary>
+    /// Refuses a body that says of itself that it is too large, once it is all there: who finds the connection closed while it
+    /// still sends does not see the answer.
+    /// </summary>
+    public static void UseBodyLimit(this WebApplication app)
+    {
+        var limit = app.Services.GetRequiredService<IOptions<HttpOptions>>().Value.MaxBodyBytes;
+        app.Use(next => context => context.Request.ContentLength > limit ? RefuseAsync(context, limit) : next(context));
+    }
+
+    private static async Task RefuseAsync(HttpContext context, long limit)
+    {
+        // A client that asks first (Expect: 100-continue) has sent nothing yet.
+        if (context.Request.ContentLength <= limit * ReadAtMost && context.Request.Headers.Expect.Count == 0
+            && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = context.Request.ContentLength;
+            await context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
+        }
+        await Problem.Of(context, StatusCodes.Status413PayloadTooLarge, null, $"The body is larger than {limit} bytes.").ExecuteAsync(context);
     }
 }

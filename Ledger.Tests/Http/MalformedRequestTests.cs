@@ -170,6 +170,22 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         Assert.Equal(1m, await user.BalanceAsync());
     }
 
+    /// <summary>A connection that is closed while a client still sends is all that the client sees.</summary>
+    [Fact]
+    public async Task Who_sends_a_body_that_is_much_too_large_hears_so()
+    {
+        var user = await system.NewUserAsync();
+        var body = """{"currency":"USD","amount":"1.00"}""".PadRight(16 * new HttpOptions().MaxBodyBytes);
+
+        for (var i = 0; i < 10; i++)
+        {
+            (await user.PostAsync("deposits", body)).MustBe(413, "body_too_large");
+            (await user.Api.PostAsync("identity/login", body)).MustBe(413, "body_too_large");
+        }
+
+        Assert.Equal(0m, await user.BalanceAsync());
+    }
+
     [Fact]
     public async Task Deep_JSON_is_refused()
     {
