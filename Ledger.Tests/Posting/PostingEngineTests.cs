@@ -239,6 +239,20 @@ public sealed class PostingEngineTests(LedgerSystem system)
         await Books.MustBalanceAsync(market.Database);
     }
 
+    /// <summary>Users' accounts are locked before they are read; a settlement account is not, and is added to by whoever comes.</summary>
+    [Fact]
+    public async Task Several_engines_that_meet_on_settlement_accounts_alone_lose_nothing()
+    {
+        const int Engines = 8, Batches = 60;
+        var market = await MarketAsync(users: Engines);
+
+        await Task.WhenAll(market.Users.Select(user => Task.Run(() =>
+            PostManyAsync(market, [.. Enumerable.Range(0, Batches).Select(_ => new[] { market.Deposit(user, 7) })]))));
+
+        Assert.Equal(-7 * Engines * Batches, await market.SettlementAsync());
+        await Books.MustBalanceAsync(market.Database);
+    }
+
     [Fact]
     public async Task Several_engines_that_get_the_same_commands_post_each_once()
     {
