@@ -1,5 +1,5 @@
 -- A balance moves by entries and by nothing else, whoever writes: entries that are inserted take their accounts with them. So no
--- fault of a worker can move money without an entry, or write an entry that moves none; and a batch looks each account up once less.
+-- fault of a worker can move money without an entry, or write an entry that moves none.
 create function ledger.post_entries() returns trigger
 -- Who writes entries may write no balance himself.
 language plpgsql security definer set search_path = '' as $$
