@@ -28,7 +28,7 @@ internal sealed class Batch(int capacity)
     public async Task CommitAsync(NpgsqlConnection connection, Book book, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection);
-        OpenAccounts(batch, book);
+        PrepareAccounts(batch, book);
         WriteTransactions(batch);
         WriteEntries(batch, book);
         WriteKeys(batch, book);
@@ -40,8 +40,8 @@ internal sealed class Batch(int capacity)
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>Opens what is new. The entries move the balances (<c>ledger.post_entries</c>), one update per account and batch.</summary>
-    private static void OpenAccounts(NpgsqlBatch batch, Book book)
+    /// <summary>Gets the accounts ready for their entries, which move the balances: one update per account and batch (<c>ledger.post_entries</c>).</summary>
+    private static void PrepareAccounts(NpgsqlBatch batch, Book book)
     {
         List<AccountState> opened = [];
         List<Guid> settlements = [];

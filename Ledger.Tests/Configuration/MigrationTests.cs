@@ -10,7 +10,7 @@ public sealed class MigrationTests(LedgerSystem system)
     [Fact]
     public async Task Migrating_from_three_places_at_once_and_once_more_ends_with_one_schema()
     {
-        var address = await FreshDatabaseAsync();
+        var address = await system.FreshDatabaseAsync();
 
         var atOnce = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => MigrateAsync(address)));
         var later = await MigrateAsync(address);
@@ -30,7 +30,7 @@ public sealed class MigrationTests(LedgerSystem system)
     public async Task An_owner_who_may_make_no_roles_and_has_a_schema_of_his_name_migrates()
     {
         var (owner, password) = ($"owner_{Guid.NewGuid():N}", Guid.NewGuid().ToString("N"));
-        var connection = new NpgsqlConnectionStringBuilder(await FreshDatabaseAsync());
+        var connection = new NpgsqlConnectionStringBuilder(await system.FreshDatabaseAsync());
         await using (var superuser = NpgsqlDataSource.Create(connection.ConnectionString))
         {
             await Books.ExecuteAsync(superuser, $"create role {owner} login password '{password}'");
@@ -60,7 +60,7 @@ public sealed class MigrationTests(LedgerSystem system)
     [Fact]
     public async Task A_check_says_whether_the_schema_is_there_and_applies_nothing()
     {
-        var address = await FreshDatabaseAsync();
+        var address = await system.FreshDatabaseAsync();
 
         var before = await MigrateAsync(address, "--check");
         var again = await MigrateAsync(address, "--check");
@@ -93,14 +93,6 @@ public sealed class MigrationTests(LedgerSystem system)
 
         Assert.Equal(2, exitCode);
         Assert.Contains("127.0.0.1:1", Assert.Single(errors), StringComparison.Ordinal);
-    }
-
-    private async Task<string> FreshDatabaseAsync()
-    {
-        var name = $"migration_{Guid.NewGuid():N}";
-        var server = await system.DatabaseAsync();
-        await Books.ExecuteAsync(server, $"create database {name}");
-        return new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = name, Pooling = false }.ConnectionString;
     }
 
     private static Task<(int ExitCode, string[] Output, string[] Errors)> MigrateAsync(string address, params string[] arguments) =>

@@ -40,6 +40,14 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     /// <summary>Of <see cref="DatabaseAsync"/>, with its password.</summary>
     public async Task<string> ConnectionStringAsync() => (await _running.Value).ConnectionString;
 
+    /// <summary>Of a database beside it, with nothing in it, that is the test's own.</summary>
+    public async Task<string> FreshDatabaseAsync()
+    {
+        var name = $"test_{Guid.NewGuid():N}";
+        await Books.ExecuteAsync(await DatabaseAsync(), $"create database {name}");
+        return new NpgsqlConnectionStringBuilder(await ConnectionStringAsync()) { Database = name, Pooling = false }.ConnectionString;
+    }
+
     /// <summary>SQL, as one of <see cref="Ledger.Core.Persistence.DatabaseRoles"/>.</summary>
     public async Task<NpgsqlDataSource> RoleAsync(string role, int maxPoolSize = 5) => NpgsqlDataSource.Create(
         new NpgsqlConnectionStringBuilder(await ConnectionStringAsync())

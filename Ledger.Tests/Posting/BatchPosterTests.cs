@@ -12,7 +12,10 @@ public sealed class BatchPosterTests(LedgerSystem system)
     public async Task Plans_that_were_made_while_there_were_few_accounts_read_no_more_when_there_are_many()
     {
         const int Few = 300, Users = 3_000, Batches = 50;
-        await using var database = NpgsqlDataSource.Create(await FreshDatabaseAsync());
+        var address = await system.FreshDatabaseAsync();
+        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
+        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
+        await using var database = NpgsqlDataSource.Create(address);
         await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false)");
         var market = await Market.OpenAsync(database, Users);
         await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
@@ -36,15 +39,5 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         // Reading all of them in each batch would make 150,000.
         Assert.InRange(read, Users, 10 * Users);
-    }
-
-    private async Task<string> FreshDatabaseAsync()
-    {
-        var name = $"poster_{Guid.NewGuid():N}";
-        await Books.ExecuteAsync(await system.DatabaseAsync(), $"create database {name}");
-        var address = new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = name }.ConnectionString;
-        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
-        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
-        return address;
     }
 }
