@@ -45,7 +45,16 @@ public static class DatabaseCalls
         foreach (var statement in statements)
             batch.BatchCommands.Add(statement);
         var reader = await batch.ExecuteReaderAsync(cancellationToken);
-        await reader.NextResultAsync(cancellationToken);
-        return reader;
+        try
+        {
+            await reader.NextResultAsync(cancellationToken);
+            return reader;
+        }
+        catch
+        {
+            // The first statement had its result, so that it is here that a failure or a client that has gone shows.
+            await reader.DisposeAsync();
+            throw;
+        }
     }
 }
