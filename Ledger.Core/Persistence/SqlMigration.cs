@@ -42,3 +42,6 @@ internal sealed class CheckEntriesMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0009_entries_move_balances")]
 internal sealed class EntriesMoveBalancesMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0010_worker_writes_its_own")]
+internal sealed class WorkerWritesItsOwnMigration : SqlMigration;

@@ -119,8 +119,26 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("update ledger.accounts set allow_negative = true")]
     [InlineData("update ledger.accounts set status = 'open'")]
     [InlineData("insert into ledger.accounts (id, kind, owner_id, currency, posted) values (gen_random_uuid(), 'user', gen_random_uuid(), 'USD', 1)")]
+    [InlineData("update ledger.accounts set held = 0")]
     [InlineData("delete from ledger.accounts")]
+    [InlineData("update ledger.transactions set amount = 1")]
+    [InlineData("delete from ledger.entries")]
     public async Task The_workers_role_moves_no_balance_but_by_entries(string sql)
+    {
+        await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(worker, sql))).SqlState);
+    }
+
+    [Theory]
+    [InlineData("update identity.users set frozen_at = null")]
+    [InlineData("update ledger.currencies set exponent = 0")]
+    [InlineData("insert into ledger.currencies (code, exponent, name) values ('XXX', 2, 'X')")]
+    [InlineData("update ledger.idempotency_keys set transaction_id = gen_random_uuid()")]
+    [InlineData("delete from ledger.idempotency_keys")]
+    [InlineData("update ledger.pending_commands set command = '{}'")]
+    [InlineData("delete from ledger.verifications")]
+    public async Task The_workers_role_writes_what_it_has_to_and_nothing_else(string sql)
     {
         await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
 
