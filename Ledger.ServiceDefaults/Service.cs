@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -36,6 +37,22 @@ public static class Service
         {
             await Console.Error.WriteLineAsync($"Cannot start: {e.Message.ReplaceLineEndings(" ")}");
             return 1;
+        }
+    }
+
+    /// <summary>What may stand right under <c>Ledger:</c>, whichever service reads it: all of them may be given the same environment.</summary>
+    public static IReadOnlySet<string> Sections { get; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase)
+    {
+        "Audit", "Gateway", "Http", "Identity", "Metrics", "RateLimit", "SelfServiceDeposits", "Telemetry", "Verification", "Worker",
+    };
+
+    /// <exception cref="ConfigurationException">There is a section that no service has.</exception>
+    internal static void RefuseUnknownSections(IConfiguration configuration)
+    {
+        foreach (var section in configuration.GetSection("Ledger").GetChildren())
+        {
+            if (!Sections.Contains(section.Key))
+                throw new ConfigurationException($"Ledger__{section.Key} is not an option.");
         }
     }
 

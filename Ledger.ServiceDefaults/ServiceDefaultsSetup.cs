@@ -16,6 +16,7 @@ public static class ServiceDefaultsSetup
 
     public static void AddServiceDefaults(this WebApplicationBuilder builder)
     {
+        Service.RefuseUnknownSections(builder.Configuration);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(ShutdownSeconds));
         builder.AddTelemetry();
     }

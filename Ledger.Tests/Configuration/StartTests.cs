@@ -1,4 +1,5 @@
 using Ledger.ServiceDefaults;
+using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -21,6 +22,8 @@ public sealed class StartTests
     [InlineData("Ledger.Api", "Ledger__Http__MaxBodyBytes", "64k", "MaxBodyBytes")]
     [InlineData("Ledger.Api", "Ledger__Identity__PasswordIterations", "1", "PasswordIterations")]
     [InlineData("Ledger.Api", "Ledger__Identity__PaswordIterations", "210000", "PaswordIterations")]
+    [InlineData("Ledger.Api", "Ledger__RateLimits__Enabled", "false", "Ledger__RateLimits")]
+    [InlineData("Ledger.Worker", "Ledger__SelfServiceDeposit", "false", "Ledger__SelfServiceDeposit")]
     [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Api", "ConnectionStrings__messaging", null, "ConnectionStrings__messaging")]
     public async Task A_bad_option_ends_the_process_with_exit_code_1_and_one_line_that_names_it(string service, string option, string? value, string named)
@@ -39,6 +42,11 @@ public sealed class StartTests
         Assert.Equal(1, exitCode);
         Assert.Contains(named, Assert.Single(errors), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Every_option_is_in_a_section_that_services_know() => Assert.Equal(
+        ServiceOptions.Defaults.Keys.Select(option => option.Split("__")[1]).Distinct().Order(StringComparer.Ordinal),
+        Service.Sections.Order(StringComparer.Ordinal));
 
     /// <summary>As a pod is that is replaced before it is ready: SIGTERM ends what is still being started.</summary>
     [Fact]
