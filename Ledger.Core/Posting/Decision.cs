@@ -12,7 +12,7 @@ public enum DecisionKind
 {
     /// <summary>Judged and written by this commit.</summary>
     Decided,
-    /// <summary>Written by an earlier commit: the command was delivered again, so its events may not have gone out.</summary>
+    /// <summary>Decided before, by an earlier commit or further up in this batch: the command was delivered again, and its events may not have gone out.</summary>
     Known,
     /// <summary>Another command with the same idempotency key and body was decided, or is pending; the transaction is that one's.</summary>
     Replayed,

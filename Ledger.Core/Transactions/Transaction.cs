@@ -4,7 +4,7 @@ namespace Ledger.Core.Transactions;
 
 /// <summary>A command and what became of it. Amounts are minor units.</summary>
 /// <param name="Id">UUIDv7, the command's.</param>
-/// <param name="OwnerId">The user on whose authority money moved.</param>
+/// <param name="OwnerId">The user whose money moved.</param>
 /// <param name="RecipientId">The user whom a transfer credits.</param>
 /// <param name="Currency">ISO 4217 code.</param>
 /// <param name="Metadata">A JSON object of strings.</param>

@@ -29,7 +29,7 @@ public sealed class WorkerOptions
     [Range(1, 3_600)]
     public int RelayAgainSeconds { get; set; } = 30;
 
-    /// <summary>Commands that the relay publishes as one message.</summary>
+    /// <summary>Commands that the relay takes at a time.</summary>
     [Range(1, 10_000)]
     public int RelayBatch { get; set; } = 256;
 }
