@@ -158,7 +158,7 @@ public static class PendingCommands
 public readonly record struct UnreadableCommand(Guid Id, string Text);
 
 /// <summary>Commands that wait to be decided.</summary>
-public readonly record struct PendingBacklog(long Count, TimeSpan OldestAge);
+public sealed record PendingBacklog(long Count, TimeSpan OldestAge);
 
 /// <summary>An idempotency key that stands for another command.</summary>
 /// <param name="SameRequest">Whether that command asked for the same.</param>

@@ -5,6 +5,7 @@ using Ledger.Core.Transactions;
 using Ledger.Core.Verification;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
+using Ledger.Tests.Monitoring;
 using RabbitMQ.Client;
 
 namespace Ledger.Tests.Faults;
@@ -79,6 +80,37 @@ public sealed class OutageTests(FaultSystem system)
             answer.MustBe(503, "unavailable");
             Assert.NotNull(answer.Headers.RetryAfter);
         }
+    }
+
+    [Fact]
+    public async Task Without_PostgreSQL_the_queue_is_measured_and_what_only_PostgreSQL_knows_is_not_reported()
+    {
+        // More than the workers take before they acknowledge: 64 each.
+        const int Messages = 200;
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 1);
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        await system.Processes.Postgres.KillAsync(restart: false);
+        await system.NoticedAsync();
+
+        for (var i = 0; i < Messages; i++)
+            await broker.PublishAsync(market.Deposit(market.Users[0], 100));
+
+        foreach (var worker in system.Processes.Workers)
+        {
+            (double? Depth, double? Pending, double? Age) seen = default;
+            await Eventually.TrueAsync(
+                async () =>
+                {
+                    var scrape = await Scrape.OfAsync(worker.Metrics!);
+                    seen = (scrape["ledger_queue_depth"], scrape["ledger_pending_commands"], scrape["ledger_pending_oldest_age_seconds"]);
+                    return seen is ( > 0, null, null);
+                },
+                otherwise: () => $"{worker.Name} reports {seen}.");
+        }
+
+        await system.RecoveredAsync();
+        await Eventually.TrueAsync(async () => await market.BalanceAsync(market.Users[0]) == Messages * 100, FaultSystem.Recovery);
     }
 
     [Fact]

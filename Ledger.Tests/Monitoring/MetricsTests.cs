@@ -46,7 +46,7 @@ public sealed class MetricsTests(LedgerSystem system)
         foreach (var metrics in await system.MetricsAsync())
         {
             var scrape = await Scrape.OfAsync(metrics);
-            string[] expected = scrape.LabelsBySeries.Contains("ledger_queue_depth")
+            string[] expected = scrape.LabelsBySeries.Contains("ledger_commands_posted_total")
                 ? ["ledger_dead_letters_total", "ledger_commands_replayed_total", "ledger_events_published_total"]
                 :
                 [

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Ledger.Core;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
@@ -9,12 +10,13 @@ namespace Ledger.Worker.Backlog;
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly BrokerConnection _broker;
     private readonly NpgsqlDataSource _database;
     private readonly ILogger<BacklogMonitor> _logger;
-    private long _queueDepth;
-    private PendingBacklog _pending;
+    private QueueDepth? _queue;
+    private PendingBacklog? _pending;
 
     public BacklogMonitor(BrokerConnection broker, NpgsqlDataSource database, ILogger<BacklogMonitor> logger)
     {
@@ -22,14 +24,23 @@ public sealed partial class BacklogMonitor : BackgroundService
         _database = database;
         _logger = logger;
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.queue.depth", () => Interlocked.Read(ref _queueDepth), "{message}", "Messages that are ready in the command queue.");
+            "ledger.queue.depth", () => Observe(_queue, queue => queue.Messages), "{message}", "Messages that are ready in the command queue.");
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.pending.commands", () => _pending.Count, "{command}", "Commands that are recorded and not decided.");
+            "ledger.pending.commands", () => Observe(_pending, pending => pending.Count), "{command}", "Commands that are recorded and not decided.");
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.pending.oldest_age", () => _pending.OldestAge.TotalSeconds, "s", "How long the oldest of them has been waiting.");
+            "ledger.pending.oldest_age", () => Observe(_pending, pending => pending.OldestAge.TotalSeconds), "s", "How long the oldest of them has been waiting.");
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    // What cannot be measured now is not reported: the last figure would say that nothing grows, just when it does.
+    private static IEnumerable<Measurement<TValue>> Observe<T, TValue>(T? last, Func<T, TValue> value) where T : class where TValue : struct =>
+        last is null ? [] : [new(value(last))];
+
+    // Side by side: while PostgreSQL is away, or does not answer, the queue grows.
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
+        RepeatAsync(async token => _queue = await QueueAsync(token), () => _queue = null, stoppingToken),
+        RepeatAsync(async token => _pending = await PendingCommands.BacklogAsync(_database, token), () => _pending = null, stoppingToken));
+
+    private async Task RepeatAsync(Func<CancellationToken, Task> measure, Action forget, CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Interval);
         while (!stoppingToken.IsCancellationRequested)
@@ -37,23 +48,32 @@ public sealed partial class BacklogMonitor : BackgroundService
             try
             {
                 await timer.WaitForNextTickAsync(stoppingToken);
-                _pending = await PendingCommands.BacklogAsync(_database, stoppingToken);
-                if (_broker.IsOpen)
-                {
-                    var connection = await _broker.OpenAsync(stoppingToken);
-                    await using var channel = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
-                    Interlocked.Exchange(ref _queueDepth, await channel.MessageCountAsync(Topology.CommandQueue, stoppingToken));
-                }
+                using var patience = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+                patience.CancelAfter(Patience);
+                await measure(patience.Token);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
             }
             catch (Exception e)
             {
+                forget();
                 LogFailed(e.Message);
             }
         }
     }
+
+    private async Task<QueueDepth?> QueueAsync(CancellationToken cancellationToken)
+    {
+        // Whoever consumes connects again.
+        if (!_broker.IsOpen)
+            return null;
+        var connection = await _broker.OpenAsync(cancellationToken);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
+        return new QueueDepth(await channel.MessageCountAsync(Topology.CommandQueue, cancellationToken));
+    }
+
+    private sealed record QueueDepth(long Messages);
 
     [LoggerMessage(LogLevel.Debug, "The backlog cannot be measured: {Reason}")]
     private partial void LogFailed(string reason);
