@@ -45,11 +45,13 @@ internal sealed class BatchTrace
     /// <summary>Ends the commands' spans with what became of them.</summary>
     public void End(IReadOnlyList<Answer> answers)
     {
-        var spans = _commands.ToDictionary(command => command.Command, command => command.Span);
+        // The answers come in the order of the commands, of which one may stand twice: a dead letter that was moved back twice.
+        var next = 0;
         foreach (var (_, result) in answers)
         {
-            if (!spans.TryGetValue(result.Command.Id, out var span))
+            if (next == _commands.Count || _commands[next].Command != result.Command.Id)
                 continue;
+            var span = _commands[next++].Span;
             span.SetTag("ledger.outcome", result.Decision switch
             {
                 null => "dead_letter",
