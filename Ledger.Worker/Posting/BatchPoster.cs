@@ -16,6 +16,12 @@ public readonly record struct PostingResult(Command Command, Decision? Decision,
 public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<BatchPoster> logger) : IAsyncDisposable
 {
     private const int MaxRaces = 10;
+
+    // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
+    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
+    // plan serves all batches; asked again for each, as it is where it thinks that worthwhile, it takes longer than some statements.
+    private const string Planning = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
+
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
 
     private readonly PostingEngine _engine = new();
@@ -127,17 +133,24 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         _ => false,
     };
 
-    // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
-    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
-    // plan serves all batches; asked again for each, as it is where it thinks that worthwhile, it takes longer than some statements.
+    // Beside the pool, where everybody else asks other things of the planner; with the role and all else that its connections have.
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
-        var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var settings = new NpgsqlCommand(
-            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
-            connection);
-        await settings.ExecuteNonQueryAsync(cancellationToken);
-        return connection;
+        var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Pooling = false };
+        settings.Options = $"{settings.Options} {Planning}".TrimStart();
+        // The data source tells nobody its password, but a clone of its connections has it.
+        await using var pooled = database.CreateConnection();
+        var connection = pooled.CloneWith(settings.ConnectionString);
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
     }
 
     private async Task CloseAsync()
@@ -146,8 +159,6 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         {
             _connection = null;
             await connection.DisposeAsync();
-            // Nobody else gets this connection with its settings.
-            database.Clear();
         }
     }
 
