@@ -1,3 +1,4 @@
+using Ledger.Core.Posting;
 using Ledger.Tests.Harness;
 using Ledger.Worker.Posting;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -12,10 +13,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     public async Task Plans_that_were_made_while_there_were_few_accounts_read_no_more_when_there_are_many()
     {
         const int Few = 300, Users = 3_000, Batches = 50;
-        var address = await system.FreshDatabaseAsync();
-        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
-        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
-        await using var database = NpgsqlDataSource.Create(address);
+        await using var database = await FreshAsync();
         await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false)");
         var market = await Market.OpenAsync(database, Users);
         await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
@@ -39,5 +37,46 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         // Reading all of them in each batch would make 150,000.
         Assert.InRange(read, Users, 10 * Users);
+    }
+
+    [Fact]
+    public async Task Tries_of_a_command_alone_that_a_stop_cut_short_do_not_count()
+    {
+        const int MaxAttempts = 2;
+        await using var database = await FreshAsync();
+        var market = await Market.OpenAsync(database, users: 1);
+        var command = market.Deposit(market.Users[0], 100);
+        // One whose worker was killed does.
+        await Books.ExecuteAsync(database, "insert into ledger.attempts (command_id) values ($1)", command.Id);
+        await using var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance);
+        await using (var gate = await database.OpenConnectionAsync())
+        await using (await gate.BeginTransactionAsync())
+        {
+            await using (var close = new NpgsqlCommand("lock table ledger.transactions", gate))
+                await close.ExecuteNonQueryAsync();
+            for (var i = 0; i <= MaxAttempts; i++)
+            {
+                using var stop = new CancellationTokenSource();
+                var posting = poster.PostAloneAsync(command, MaxAttempts, stop.Token);
+                await Eventually.TrueAsync(async () => await Books.NumberAsync(
+                    database, "select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())") > 0);
+                await stop.CancelAsync();
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(() => posting);
+                Assert.Equal(1, await Books.NumberAsync(database, "select begun::bigint from ledger.attempts where command_id = $1", command.Id));
+            }
+        }
+
+        var result = await poster.PostAloneAsync(command, MaxAttempts, CancellationToken.None);
+
+        Assert.Equal((DecisionKind.Decided, null), (result.Decision?.Kind, result.Failure));
+        Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from ledger.attempts"));
+    }
+
+    private async Task<NpgsqlDataSource> FreshAsync()
+    {
+        var address = await system.FreshDatabaseAsync();
+        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
+        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
+        return NpgsqlDataSource.Create(address);
     }
 }

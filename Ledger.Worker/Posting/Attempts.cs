@@ -20,6 +20,20 @@ internal static class Attempts
         return (int)(await begin.ExecuteScalarAsync(cancellationToken))!;
     }
 
+    /// <summary>Takes back a try that was cut short, not by the worker's death: as if it had not begun. Those before it still count.</summary>
+    public static async Task<bool> TakeBackAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
+    {
+        await using var takeBack = new NpgsqlBatch(connection)
+        {
+            BatchCommands =
+            {
+                new("delete from ledger.attempts where command_id = $1 and begun = 1") { Parameters = { new() { Value = command } } },
+                new("update ledger.attempts set begun = begun - 1 where command_id = $1 and begun > 1") { Parameters = { new() { Value = command } } },
+            },
+        };
+        return await takeBack.ExecuteNonQueryAsync(cancellationToken) > 0;
+    }
+
     /// <summary>Forgets the tries of a command whose last one came to an end.</summary>
     public static async Task<bool> EndAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
     {

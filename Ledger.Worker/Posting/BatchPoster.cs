@@ -23,6 +23,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     private const string Planning = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
     private readonly PostingEngine _engine = new();
     private NpgsqlConnection? _connection;
@@ -47,9 +48,34 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
                 ? new PostingResult(command, new Decision(command, DecisionKind.Known, known.Id, known), null)
                 : new PostingResult(command, null, $"Tried {maxAttempts} times alone, and never decided.");
         }
-        var results = await PostAsync(new[] { command }, cancellationToken);
-        await AskAsync(connection => Attempts.EndAsync(connection, command.Id, cancellationToken), cancellationToken);
-        return results[0];
+        try
+        {
+            var results = await PostAsync(new[] { command }, cancellationToken);
+            await AskAsync(connection => Attempts.EndAsync(connection, command.Id, cancellationToken), cancellationToken);
+            return results[0];
+        }
+        catch when (cancellationToken.IsCancellationRequested)
+        {
+            await TakeBackAsync(command.Id);
+            throw;
+        }
+    }
+
+    // A planned stop, or a channel that was lost, is no fault of the command: a few of them while PostgreSQL hangs must not make a
+    // dead letter of it. Where PostgreSQL does not answer now either, the try counts.
+    private async Task TakeBackAsync(Guid command)
+    {
+        using var patience = new CancellationTokenSource(PatienceWhileStopping);
+        try
+        {
+            // It may be in the middle of what was cancelled.
+            await CloseAsync();
+            await AskAsync(connection => Attempts.TakeBackAsync(connection, command, patience.Token), patience.Token);
+        }
+        catch (Exception e)
+        {
+            LogNotTakenBack(command, e.Message);
+        }
     }
 
     private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, CancellationToken cancellationToken)
@@ -169,6 +195,9 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
 
     [LoggerMessage(LogLevel.Warning, "A batch of {Count} cannot be written, taking it in halves: {Reason}")]
     private partial void LogHalving(int count, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "The try of command {Id} that was cut short counts: {Reason}")]
+    private partial void LogNotTakenBack(Guid id, string reason);
 
     [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted")]
     private partial void LogImpossible(Exception exception, Guid id);
