@@ -49,6 +49,36 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task A_PostgreSQL_that_only_reads_is_as_good_as_away_for_whoever_writes()
+    {
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        (await user.DepositAsync("10.00")).MustBe(201);
+        await OnlyReadAsync("on");
+        try
+        {
+            foreach (var prefer in (string[])["wait=1", "respond-async"])
+                Unavailable(await user.DepositAsync("5.00", key: "k", prefer: prefer));
+            (await user.GetAsync("balances")).MustBe(200);
+        }
+        finally
+        {
+            await OnlyReadAsync("off");
+        }
+
+        (await user.DepositAsync("5.00", key: "k")).MustBe(201);
+        Assert.Equal(15, await user.BalanceAsync());
+
+        async Task OnlyReadAsync(string value)
+        {
+            await Books.ExecuteAsync(system.Database, $"alter system set default_transaction_read_only = {value}");
+            await Books.ExecuteAsync(system.Database, "select pg_reload_conf()");
+            await Eventually.TrueAsync(async () => await Books.NumberAsync(
+                system.Database, $"select count(*) where current_setting('default_transaction_read_only') = '{value}'") == 1, FaultSystem.Recovery);
+        }
+    }
+
+    [Fact]
     public async Task Without_PostgreSQL_nothing_is_promised_and_the_same_key_posts_once_afterwards()
     {
         await system.RecoveredAsync();
@@ -74,12 +104,6 @@ public sealed class OutageTests(FaultSystem system)
         (await user.DepositAsync("5.00", key: "k")).MustBe(201);
         await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
         Assert.Equal(15, await user.BalanceAsync());
-
-        static void Unavailable(Answer answer)
-        {
-            answer.MustBe(503, "unavailable");
-            Assert.NotNull(answer.Headers.RetryAfter);
-        }
     }
 
     [Fact]
@@ -269,5 +293,11 @@ public sealed class OutageTests(FaultSystem system)
         await system.Processes.RabbitMq.TerminateAsync(restart: false);
         await system.NoticedAsync();
         await system.RecoveredAsync();
+    }
+
+    private static void Unavailable(Answer answer)
+    {
+        answer.MustBe(503, "unavailable");
+        Assert.NotNull(answer.Headers.RetryAfter);
     }
 }
