@@ -74,19 +74,19 @@ public static class RateLimits
         });
     }
 
-    private static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => new()
-    {
-        TokenLimit = limits.UserBurst,
-        TokensPerPeriod = Math.Max(1, limits.UserPerSecond / 10),
-        ReplenishmentPeriod = limits.UserPerSecond < 10 ? TimeSpan.FromSeconds(1.0 / limits.UserPerSecond) : TimeSpan.FromSeconds(0.1),
-    };
+    /// <summary>The bucket of one user.</summary>
+    public static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => Bucket(limits.UserBurst, limits.UserPerSecond, TimeSpan.FromSeconds(1), 10);
 
-    private static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => new()
+    /// <summary>The bucket of one address.</summary>
+    public static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => Bucket(limits.AddressBurst, limits.AddressPerMinute, TimeSpan.FromMinutes(1), 60);
+
+    // Tokens are whole, so the period makes the rate exact. It need be no multiple of the framework's heartbeat: a bucket of a
+    // partition gets what its rate is worth since the last one, fractions of a token too.
+    private static TokenBucketRateLimiterOptions Bucket(int burst, int rate, TimeSpan per, int periods)
     {
-        TokenLimit = limits.AddressBurst,
-        TokensPerPeriod = Math.Max(1, limits.AddressPerMinute / 60),
-        ReplenishmentPeriod = limits.AddressPerMinute < 60 ? TimeSpan.FromMinutes(1.0 / limits.AddressPerMinute) : TimeSpan.FromSeconds(1),
-    };
+        var tokens = Math.Max(1, rate / periods);
+        return new() { TokenLimit = burst, TokensPerPeriod = tokens, ReplenishmentPeriod = per * ((double)tokens / rate) };
+    }
 
     // Whoever has one IPv6 address has the 2^64 beside it.
     private static string NetworkOf(IPAddress? address)
