@@ -49,21 +49,24 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             : null;
     }
 
-    /// <summary>The next pair of tokens for a refresh token; null, and the end of its session, if it was spent before.</summary>
+    /// <summary>
+    /// The next pair of tokens for a refresh token; null if its session has ended or its user is frozen, and null, and the end of
+    /// its session, if it was spent before.
+    /// </summary>
     public async Task<TokenResponse?> RefreshAsync(HttpContext context, string refreshToken)
     {
         var hash = Secrets.Hash(refreshToken);
         var next = Secrets.New(RefreshPrefix);
+        // What gets no successor is not spent: found spent below, it was spent by somebody else's call.
         await using (var spend = database.CreateCommand($"""
             with spent as (
-                update identity.refresh_tokens set spent_at = clock_timestamp()
-                where hash = $1 and spent_at is null
-                returning session_id),
-            live as (
-                select s.id, s.user_id from identity.sessions s join spent on spent.session_id = s.id
-                where s.revoked_at is null and s.expires_at > clock_timestamp()),
-            issued as (insert into identity.refresh_tokens (hash, session_id) select $2, id from live)
-            select live.id, u.id, {RolesOfUser} from live join identity.users u on u.id = live.user_id where u.frozen_at is null
+                update identity.refresh_tokens t set spent_at = clock_timestamp()
+                from identity.sessions s join identity.users u on u.id = s.user_id
+                where t.hash = $1 and t.spent_at is null and s.id = t.session_id
+                    and s.revoked_at is null and s.expires_at > clock_timestamp() and u.frozen_at is null
+                returning s.id, s.user_id),
+            issued as (insert into identity.refresh_tokens (hash, session_id) select $2, id from spent)
+            select spent.id, u.id, {RolesOfUser} from spent join identity.users u on u.id = spent.user_id
             """))
         {
             spend.Parameters.Add(new() { Value = hash });

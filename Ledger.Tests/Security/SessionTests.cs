@@ -1,3 +1,4 @@
+using Ledger.Core.Identity;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Security;
@@ -51,6 +52,29 @@ public sealed class SessionTests(LedgerSystem system)
         var winner = Assert.Single(answers, answer => answer.Status == 200);
         await RefusedAsync(apis[0], winner["accessToken"]!);
         await RefusedAsync(apis[1], winner["accessToken"]!);
+    }
+
+    [Fact]
+    public async Task A_refresh_while_its_user_is_frozen_spends_nothing_and_is_no_theft()
+    {
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync();
+        var login = await LoginAsync(user.Api, user.Email);
+
+        // As a refresh sees it that comes between a freeze and the end of the sessions.
+        await Books.ExecuteAsync(database, "update identity.users set frozen_at = clock_timestamp() where id = $1", user.Id);
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
+        await Books.ExecuteAsync(database, "update identity.users set frozen_at = null where id = $1", user.Id);
+
+        var next = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
+        Assert.Equal(0, await TheftsAsync());
+        // What is theft still is.
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await RefreshAsync(user.Api, next["refreshToken"]!)).MustBe(401, "invalid_token");
+        Assert.Equal(1, await TheftsAsync());
+
+        Task<long> TheftsAsync() => Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user.Id.ToString(), AuditActions.RefreshReused);
     }
 
     [Theory]
