@@ -119,13 +119,15 @@ internal static class UserEndpoints
         if ((await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound)
             return notFound;
 
-        await DatabaseCalls.AgainAfterDeadlockAsync(() => database.ExecuteAsync(
-            new NpgsqlBatchCommand("select identity.set_frozen($1, $2)") { Parameters = { new() { Value = userId }, new() { Value = frozen } } },
-            Audit.Entry(
+        await DatabaseCalls.AgainAfterDeadlockAsync(() =>
+        {
+            var set = new NpgsqlBatchCommand("select identity.set_frozen($1, $2)") { Parameters = { new() { Value = userId }, new() { Value = frozen } } };
+            var entry = Audit.Entry(
                 context, frozen ? AuditActions.UserFrozen : AuditActions.UserUnfrozen, userId.ToString(),
-                request?.Reason is null ? null : new Dictionary<string, string> { ["reason"] = request.Reason })));
-        if (frozen)
-            await sessions.CloseAllAsync(userId);
+                request?.Reason is null ? null : new Dictionary<string, string> { ["reason"] = request.Reason });
+            // In this order: a login that the freeze waited for has a session that must end too.
+            return frozen ? sessions.CloseAllAfterAsync(userId, set, entry) : database.ExecuteAsync(set, entry);
+        });
         return await GetAsync(userId, context, database, CancellationToken.None);
     }
 

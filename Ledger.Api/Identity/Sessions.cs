@@ -98,18 +98,34 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         "user_id = $1 and id is distinct from $2",
         [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }]);
 
-    private async Task<IReadOnlyList<(Guid Session, Guid User)>> RevokeAsync(string which, NpgsqlParameter[] parameters)
+    /// <summary>Ends all of a user's sessions after statements that are the reason for it, in one transaction.</summary>
+    public Task CloseAllAfterAsync(Guid user, params NpgsqlBatchCommand[] statements) =>
+        RevokeAsync("user_id = $1", [new() { Value = user }], statements);
+
+    private async Task<IReadOnlyList<(Guid Session, Guid User)>> RevokeAsync(string which, NpgsqlParameter[] parameters, params NpgsqlBatchCommand[] before)
     {
-        await using var revoke = database.CreateCommand(
-            $"update identity.sessions set revoked_at = clock_timestamp() where revoked_at is null and {which} returning id, user_id");
-        revoke.Parameters.AddRange(parameters);
-        var ended = new List<(Guid, Guid)>();
-        await using var reader = await revoke.ExecuteReaderAsync(CancellationToken.None);
-        while (await reader.ReadAsync(CancellationToken.None))
+        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
+        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
+        if (before.Length > 0)
         {
-            revoked.Add(reader.GetGuid(0));
-            ended.Add((reader.GetGuid(0), reader.GetGuid(1)));
+            await using var batch = new NpgsqlBatch(connection, transaction);
+            foreach (var statement in before)
+                batch.BatchCommands.Add(statement);
+            await batch.ExecuteNonQueryAsync(CancellationToken.None);
         }
+
+        await using var revoke = new NpgsqlCommand(
+            $"update identity.sessions set revoked_at = clock_timestamp() where revoked_at is null and {which} returning id, user_id", connection, transaction);
+        revoke.Parameters.AddRange(parameters);
+        var ended = new List<(Guid Session, Guid User)>();
+        await using (var reader = await revoke.ExecuteReaderAsync(CancellationToken.None))
+        {
+            while (await reader.ReadAsync(CancellationToken.None))
+                ended.Add((reader.GetGuid(0), reader.GetGuid(1)));
+        }
+        await transaction.CommitAsync(CancellationToken.None);
+        foreach (var (session, _) in ended)
+            revoked.Add(session);
         return ended;
     }
 

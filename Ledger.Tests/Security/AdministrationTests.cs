@@ -59,6 +59,33 @@ public sealed class AdministrationTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_user_whose_sessions_cannot_be_ended_is_not_frozen_either()
+    {
+        var database = await system.DatabaseAsync();
+        var @operator = await system.NewOperatorAsync();
+        var user = await system.NewUserAsync();
+        var refuse = $"identity.refuse_{user.Id:N}";
+        await Books.ExecuteAsync(database, $"create function {refuse}() returns trigger language plpgsql as $$ begin raise 'not now'; end $$");
+        try
+        {
+            await Books.ExecuteAsync(database, $"""
+                create trigger refuse_{user.Id:N} before update on identity.sessions
+                for each row when (new.user_id = '{user.Id}') execute function {refuse}()
+                """);
+            (await @operator.PostAsync($"admin/users/{user.Id}/freeze", new { })).MustBe(500);
+        }
+        finally
+        {
+            await Books.ExecuteAsync(database, $"drop function {refuse}() cascade");
+        }
+        Assert.Equal("False", (await @operator.GetAsync($"admin/users/{user.Id}")).MustBe(200)["frozen"]);
+        Assert.Empty((await @operator.GetAsync($"admin/audit?subject={user.Id}&actor={@operator.Id}")).MustBe(200).Json.GetProperty("items").EnumerateArray());
+
+        (await @operator.PostAsync($"admin/users/{user.Id}/freeze", new { })).MustBe(200);
+        Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from identity.sessions where user_id = $1 and revoked_at is null", user.Id));
+    }
+
+    [Fact]
     public async Task Users_are_paged_and_found_by_address_and_id()
     {
         var auditor = await system.NewStaffAsync(Roles.Auditor);
