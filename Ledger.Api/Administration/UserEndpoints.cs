@@ -30,7 +30,7 @@ internal static class UserEndpoints
         routes.MapGet("/users/{userId:guid}", GetAsync).WithName("GetUser")
             .WithSummary("Read one user")
             .ProducesProblem(StatusCodes.Status404NotFound);
-        routes.MapGet("/users/{user:guid}/balances", BalanceEndpoints.ListOfAsync).WithName("ListUserBalances")
+        routes.MapGet("/users/{userId:guid}/balances", BalanceEndpoints.ListOfAsync).WithName("ListUserBalances")
             .WithSummary("A user's balances");
         routes.MapGet("/users/{userId:guid}/transactions", ListTransactionsAsync).WithName("ListUserTransactions")
             .WithSummary("List a user's transactions, newest first")

@@ -32,13 +32,13 @@ public static class BalanceEndpoints
 
     /// <summary>A user's balances, for whoever may see them.</summary>
     internal static async Task<Ok<BalancesResponse>> ListOfAsync(
-        Guid user, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
+        Guid userId, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
         await using var reader = await database.ReadForAsync(
-            user, cancellationToken,
+            userId, cancellationToken,
             new NpgsqlBatchCommand("select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency")
             {
-                Parameters = { new() { Value = user } },
+                Parameters = { new() { Value = userId } },
             });
         var accounts = new List<(Guid Id, string Currency, long Posted, long Held)>();
         while (await reader.ReadAsync(cancellationToken))
