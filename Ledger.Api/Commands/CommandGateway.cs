@@ -2,8 +2,6 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
-using System.Threading.Channels;
-using Ledger.Core;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.ServiceDefaults;
@@ -27,7 +25,7 @@ public sealed partial class CommandGateway(
     // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
-    private readonly Channel<Outgoing> _queue = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(options.Value.QueueLength) { SingleReader = true });
+    private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
     private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
     private Timer? _expiry;
 
@@ -47,7 +45,7 @@ public sealed partial class CommandGateway(
         _waiting[command.Id] = answer;
         try
         {
-            if (!_queue.Writer.TryWrite(Outgoing.Of(command)))
+            if (!_queue.TryAdd(command))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
             return IsOpen ? await answer.Task : (null, true);
@@ -58,8 +56,18 @@ public sealed partial class CommandGateway(
         }
     }
 
-    /// <summary>Sends a command without waiting for a reply. False if it cannot be sent now; then the relay will.</summary>
-    public bool TryPost(Command command) => IsOpen && _queue.Writer.TryWrite(Outgoing.Of(command));
+    /// <summary>Whether a command can be sent now: the broker is there, and fewer than <see cref="GatewayOptions.QueueLength"/> wait.</summary>
+    public bool CanPost => IsOpen && _queue.HasRoom;
+
+    /// <summary>
+    /// Sends a recorded command without waiting for a reply. Where that has become impossible since <see cref="CanPost"/> said
+    /// otherwise it is not sent; then the relay sends it, as it does what the queue has lost.
+    /// </summary>
+    public void Post(Command command)
+    {
+        if (IsOpen)
+            _queue.TryAdd(command);
+    }
 
     /// <inheritdoc />
     public override async Task StartAsync(CancellationToken cancellationToken)
@@ -202,23 +210,6 @@ public sealed partial class CommandGateway(
 
     [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]
     private partial void LogRefused(int count, string reason);
-}
-
-/// <summary>A command on its way to the queue, with the span of its sending if its request is traced.</summary>
-internal readonly record struct Outgoing(Command Command, Activity? Span)
-{
-    public static Outgoing Of(Command command)
-    {
-        if (Activity.Current is not { Recorded: true } request)
-            return new Outgoing(command, null);
-
-        var span = LedgerTelemetry.Spans.StartActivity("send ledger.commands", ActivityKind.Producer);
-        // It ends where the message is confirmed, in another flow: here the request goes on.
-        Activity.Current = request;
-        span?.SetTag("messaging.system", "rabbitmq").SetTag("messaging.destination.name", Topology.CommandQueue)
-            .SetTag("ledger.transaction.id", command.Id);
-        return new Outgoing(command with { TraceParent = (span ?? request).Id }, span);
-    }
 }
 
 /// <summary>More commands wait than this process may hold.</summary>

@@ -48,7 +48,7 @@ public sealed class CommandHandler(
                 return await AnswerAsync(context, command, reply, currency);
         }
 
-        var inQueue = preference.RespondAsync ? gateway.IsOpen : !isLost;
+        var inQueue = preference.RespondAsync ? gateway.CanPost : !isLost;
         var conflict = await PendingCommands.RecordAsync(database, command, published: inQueue, CancellationToken.None);
         if (conflict is { } other)
         {
@@ -57,7 +57,7 @@ public sealed class CommandHandler(
                 : KeyReused(context);
         }
         if (preference.RespondAsync && inQueue)
-            gateway.TryPost(command);
+            gateway.Post(command);
         return await StoredAsync(context, command.Id, command.OwnerId, currency);
     }
 
