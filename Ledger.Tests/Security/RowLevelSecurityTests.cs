@@ -103,6 +103,24 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Theory]
+    [InlineData(DatabaseRoles.Api, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
+    [InlineData(DatabaseRoles.Worker, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
+    [InlineData(DatabaseRoles.Api, "open_settlement_accounts", "code text")]
+    [InlineData(DatabaseRoles.Worker, "open_settlement_accounts", "code text")]
+    public async Task No_role_makes_the_ledgers_triggers_work_on_a_table_of_its_own(string role, string function, string columns)
+    {
+        await using var database = await system.RoleAsync(role);
+
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(database, $"""
+            create temp table mine ({columns});
+            create trigger mine after insert on mine referencing new table as written for each statement execute function ledger.{function}();
+            """));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+        Assert.Contains(function, refused.MessageText, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("select password_hash from identity.users")]
     [InlineData("select xml from identity.data_protection_keys")]
     [InlineData("select hash from identity.api_keys")]
