@@ -20,7 +20,9 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
     // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
     // plan serves all batches; asked again for each, as it is where it thinks that worthwhile, it takes longer than some statements.
-    private const string Planning = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
+    // The server looks each second whether its client still lives: a batch waits for locks with its commit right behind it, and what
+    // nobody waits for any more may have been given up.
+    private const string Settings = "-c client_connection_check_interval=1000 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
@@ -145,10 +147,11 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     }
 
     // Another worker opened the same account, or took the same key, between this one's look and its write; or PostgreSQL
-    // broke a deadlock. The next look sees what the other has written.
+    // broke a deadlock; or a migration changed a table under a statement that had its plan. The next look sees what the other has written.
     private static bool IsRace(Exception e) => e is PostgresException
     {
         SqlState: PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure
+            or PostgresErrorCodes.FeatureNotSupported or PostgresErrorCodes.InvalidSqlStatementName
     };
 
     // The fault is not in the commands: no server, one that starts or stops, one that is out of something, one that only reads.
@@ -163,7 +166,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
         var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Pooling = false };
-        settings.Options = $"{settings.Options} {Planning}".TrimStart();
+        settings.Options = $"{settings.Options} {Settings}".TrimStart();
         // The data source tells nobody its password, but a clone of its connections has it.
         await using var pooled = database.CreateConnection();
         var connection = pooled.CloneWith(settings.ConnectionString);
