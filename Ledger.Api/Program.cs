@@ -37,7 +37,7 @@ namespace Ledger.Api
             app.UseRequestSpans();
             app.UseEdge();
             app.UseExceptionHandler();
-            app.UseStatusCodePages();
+            app.UseStatusCodePages(status => Problem.OfStatus(status.HttpContext).ExecuteAsync(status.HttpContext));
             app.UseRequestTimeouts();
             app.UseBodyLimit();
             app.UseAuthentication();

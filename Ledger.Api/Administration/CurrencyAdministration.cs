@@ -82,7 +82,7 @@ internal static partial class CurrencyAdministration
         return TypedResults.Ok(currency with { Enabled = enabled });
     }
 
-    [GeneratedRegex("^[A-Z][A-Z0-9]{2,11}$")]
+    [GeneratedRegex(@"^[A-Z][A-Z0-9]{2,11}\z")]
     private static partial Regex Code();
 }
 

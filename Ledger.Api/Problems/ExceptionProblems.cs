@@ -56,8 +56,20 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         return Problem.Of(context, 400, "malformed_json", "The body is not the JSON object that it must be.");
     }
 
-    private static bool HasUnknownCharset(HttpRequest request) =>
-        MediaTypeHeaderValue.TryParse(request.ContentType, out var type) && type.Charset.HasValue && type.Encoding is null;
+    private static bool HasUnknownCharset(HttpRequest request)
+    {
+        if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.Charset.HasValue)
+            return false;
+        try
+        {
+            return type.Encoding is null;
+        }
+        catch (NotSupportedException)
+        {
+            // UTF-7: known, and refused.
+            return true;
+        }
+    }
 
     private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
     {

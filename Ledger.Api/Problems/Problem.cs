@@ -16,6 +16,14 @@ public static class Problem
         return TypedResults.Problem(problem);
     }
 
+    /// <summary>What a status says that nobody has explained, whatever the client accepts.</summary>
+    public static ProblemHttpResult OfStatus(HttpContext context)
+    {
+        var problem = new ProblemDetails { Status = context.Response.StatusCode };
+        Complete(context, problem);
+        return TypedResults.Problem(problem);
+    }
+
     /// <summary>The body or the query has fields that cannot be used.</summary>
     public static ProblemHttpResult Invalid(HttpContext context, IReadOnlyDictionary<string, string[]> errors, string code = "validation_failed") =>
         Of(context, StatusCodes.Status400BadRequest, code, "The request has fields that cannot be used.", ("errors", errors));

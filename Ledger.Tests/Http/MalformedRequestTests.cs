@@ -221,6 +221,7 @@ public sealed class MalformedRequestTests(LedgerSystem system)
     [InlineData("application/x-www-form-urlencoded")]
     [InlineData("application/xml")]
     [InlineData("application/json; charset=no-such-charset")]
+    [InlineData("application/json; charset=utf-7")]
     public async Task A_body_of_another_type_is_refused(string? contentType)
     {
         var user = await system.NewUserAsync();
@@ -287,6 +288,16 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         using var request = new HttpRequestMessage(new HttpMethod(method), path.StartsWith('/') ? path : "/api/v1/" + path);
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", user.Token);
         (await user.Api.SendAsync(request)).MustBe(status, code);
+    }
+
+    [Theory]
+    [InlineData("balances", 401, "unauthenticated")]
+    [InlineData("nothing", 404, "not_found")]
+    public async Task A_client_that_accepts_something_else_gets_its_problem_all_the_same(string path, int status, string code)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/" + path);
+        request.Headers.Accept.ParseAdd("text/csv");
+        (await (await system.NewUserAsync()).Api.SendAsync(request)).MustBe(status, code);
     }
 
     private static ByteArrayContent Json(byte[] body)

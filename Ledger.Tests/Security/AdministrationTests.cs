@@ -131,6 +131,7 @@ public sealed class AdministrationTests(LedgerSystem system)
     [Theory]
     [InlineData("""{"code":"usd","name":"x","exponent":2}""", "code")]
     [InlineData("""{"code":"US","name":"x","exponent":2}""", "code")]
+    [InlineData("""{"code":"ABC\n","name":"x","exponent":2}""", "code")]
     [InlineData("""{"code":"ABC'; drop table ledger.currencies; --","name":"x","exponent":2}""", "code")]
     [InlineData("""{"code":"ABC","name":"","exponent":2}""", "name")]
     [InlineData("""{"code":"ABC","name":"x","exponent":13}""", "exponent")]
