@@ -32,13 +32,13 @@ internal sealed partial class CommandConsumer(
     protected override async Task RunSessionAsync(CancellationToken stoppingToken)
     {
         var connection = await broker.OpenAsync(stoppingToken);
-        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere. Outlives the
-        // channels, whose ends cancel it.
-        using var closed = new CancellationTokenSource();
         await using var consuming = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
         await using var publishing = await connection.CreateChannelAsync(
             new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
         await using var replying = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
+
+        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
+        using var closed = new CancellationTokenSource();
         consuming.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
         publishing.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
 
@@ -67,21 +67,12 @@ internal sealed partial class CommandConsumer(
         var answering = AnswerAsync(consuming, publishing, replying, posted.Reader, closed);
         try
         {
-            try
-            {
-                await PostAsync(deliveries.Reader, posted.Writer, taking.Token, closed.Token);
-            }
-            finally
-            {
-                posted.Writer.TryComplete();
-                await answering;
-            }
+            await PostAsync(deliveries.Reader, posted.Writer, taking.Token, closed.Token);
         }
-        catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
+        finally
         {
-            throw new IOException((consuming.CloseReason ?? publishing.CloseReason) is { } reason
-                ? $"RabbitMQ closed the channel: {reason}"
-                : "RabbitMQ ended the consumer; its queue may have been deleted");
+            posted.Writer.TryComplete();
+            await answering;
         }
     }
 
