@@ -75,10 +75,10 @@ public static class RateLimits
     }
 
     /// <summary>The bucket of one user.</summary>
-    public static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => Bucket(limits.UserBurst, limits.UserPerSecond, TimeSpan.FromSeconds(1), 10);
+    internal static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => Bucket(limits.UserBurst, limits.UserPerSecond, TimeSpan.FromSeconds(1), 10);
 
     /// <summary>The bucket of one address.</summary>
-    public static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => Bucket(limits.AddressBurst, limits.AddressPerMinute, TimeSpan.FromMinutes(1), 60);
+    internal static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => Bucket(limits.AddressBurst, limits.AddressPerMinute, TimeSpan.FromMinutes(1), 60);
 
     // Tokens are whole, so the period makes the rate exact. It need be no multiple of the framework's heartbeat: a bucket of a
     // partition gets what its rate is worth since the last one, fractions of a token too.

@@ -81,14 +81,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("update identity.audit set actor_id = null")]
     [InlineData("alter table ledger.accounts disable row level security")]
     [InlineData("create table ledger.mine (id int)")]
-    public async Task The_APIs_role_cannot(string sql)
-    {
-        await using var api = await ApiRoleAsync();
-
-        var refused = await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(api, sql));
-
-        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
-    }
+    public Task The_APIs_role_cannot(string sql) => RefusedAsync(DatabaseRoles.Api, sql);
 
     [Fact]
     public async Task The_APIs_role_records_no_command_for_anybody_but_its_caller()
@@ -109,14 +102,11 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData(DatabaseRoles.Worker, "open_settlement_accounts", "code text")]
     public async Task No_role_makes_the_ledgers_triggers_work_on_a_table_of_its_own(string role, string function, string columns)
     {
-        await using var database = await system.RoleAsync(role);
-
-        var refused = await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(database, $"""
+        var refused = await RefusedAsync(role, $"""
             create temp table mine ({columns});
             create trigger mine after insert on mine referencing new table as written for each statement execute function ledger.{function}();
-            """));
+            """);
 
-        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
         Assert.Contains(function, refused.MessageText, StringComparison.Ordinal);
     }
 
@@ -125,12 +115,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("select xml from identity.data_protection_keys")]
     [InlineData("select hash from identity.api_keys")]
     [InlineData("insert into identity.sessions (id, user_id, expires_at) values (gen_random_uuid(), gen_random_uuid(), now())")]
-    public async Task The_workers_role_knows_nothing_of_identity(string sql)
-    {
-        await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
-
-        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(worker, sql))).SqlState);
-    }
+    public Task The_workers_role_knows_nothing_of_identity(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update ledger.accounts set posted = posted + 1")]
@@ -141,12 +126,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("delete from ledger.accounts")]
     [InlineData("update ledger.transactions set amount = 1")]
     [InlineData("delete from ledger.entries")]
-    public async Task The_workers_role_moves_no_balance_but_by_entries(string sql)
-    {
-        await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
-
-        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(worker, sql))).SqlState);
-    }
+    public Task The_workers_role_moves_no_balance_but_by_entries(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update identity.users set frozen_at = null")]
@@ -156,12 +136,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("delete from ledger.idempotency_keys")]
     [InlineData("update ledger.pending_commands set command = '{}'")]
     [InlineData("delete from ledger.verifications")]
-    public async Task The_workers_role_writes_what_it_has_to_and_nothing_else(string sql)
-    {
-        await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
-
-        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(worker, sql))).SqlState);
-    }
+    public Task The_workers_role_writes_what_it_has_to_and_nothing_else(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update identity.audit set action = 'nothing'")]
@@ -174,6 +149,16 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
 
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await Assert.ThrowsAsync<PostgresException>(
             async () => await Books.ExecuteAsync(await system.DatabaseAsync(), sql))).SqlState);
+    }
+
+    private async Task<PostgresException> RefusedAsync(string role, string sql)
+    {
+        await using var database = await system.RoleAsync(role);
+
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(database, sql));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+        return refused;
     }
 
     private async Task<LedgerUser> BusyUserAsync()
