@@ -17,7 +17,10 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
         protected set => _isOpen = value;
     }
 
-    /// <summary>One session, from connecting to the loss of the connection. Sets <see cref="IsOpen"/> once it is at work.</summary>
+    /// <summary>
+    /// One session, from connecting to the loss of the connection, which it throws. Sets <see cref="IsOpen"/> once it is at work. One
+    /// that returns is followed by the next at once.
+    /// </summary>
     protected abstract Task RunSessionAsync(CancellationToken stoppingToken);
 
     /// <summary>After each session, however it ended; <see cref="IsOpen"/> is false by then.</summary>
@@ -31,6 +34,7 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
             try
             {
                 await RunSessionAsync(stoppingToken);
+                continue;
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {

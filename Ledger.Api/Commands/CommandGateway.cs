@@ -128,6 +128,8 @@ public sealed partial class CommandGateway(
             Answer(message.Body);
             return Task.CompletedTask;
         };
+        // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
+        consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken);
 
         IsOpen = true;
@@ -137,7 +139,9 @@ public sealed partial class CommandGateway(
         }
         catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
         {
-            throw new IOException($"RabbitMQ closed the channel: {commands.CloseReason ?? replies.CloseReason}");
+            throw new IOException((commands.CloseReason ?? replies.CloseReason) is { } reason
+                ? $"RabbitMQ closed the channel: {reason}"
+                : "RabbitMQ ended the consumer of replies");
         }
     }
 

@@ -30,8 +30,8 @@ internal sealed class Broker : IAsyncDisposable
     public async Task PublishAsync(byte[] message) => await _channel.BasicPublishAsync(
         "", Topology.CommandQueue, mandatory: true, new BasicProperties { DeliveryMode = DeliveryModes.Persistent }, message);
 
-    /// <summary>Messages in the command queue that no worker holds.</summary>
-    public Task<uint> WaitingAsync() => _channel.MessageCountAsync(Topology.CommandQueue);
+    /// <summary>Messages in a queue that no consumer holds.</summary>
+    public Task<uint> WaitingAsync(string queue = Topology.CommandQueue) => _channel.MessageCountAsync(queue);
 
     /// <summary>Collects what is published to the events' exchange from now on.</summary>
     public async Task<ConcurrentQueue<Message>> ListenAsync(string routingKey)
@@ -39,6 +39,15 @@ internal sealed class Broker : IAsyncDisposable
         var queue = await _channel.QueueDeclareAsync(queue: "", durable: false, exclusive: true, autoDelete: true);
         await _channel.QueueBindAsync(queue.QueueName, Topology.EventExchange, routingKey);
         return await CollectAsync(queue.QueueName);
+    }
+
+    /// <summary>Binds a queue with room for one message to the events' exchange, which refuses what comes after it; returns its name.</summary>
+    public async Task<string> BindQueueOfOneAsync(string routingKey)
+    {
+        var queue = await _channel.QueueDeclareAsync(
+            queue: "", durable: false, exclusive: true, autoDelete: true, new Dictionary<string, object?> { ["x-max-length"] = 1, ["x-overflow"] = "reject-publish" });
+        await _channel.QueueBindAsync(queue.QueueName, Topology.EventExchange, routingKey);
+        return queue.QueueName;
     }
 
     /// <summary>Takes dead letters out of their queue.</summary>

@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
+using Ledger.Tests.Monitoring;
 
 namespace Ledger.Tests.Messaging;
 
@@ -55,6 +57,31 @@ public sealed class EventTests(LedgerSystem system)
         var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
 
         await Eventually.TrueAsync(() => Task.FromResult(EventsIn(events).Any(item => item.GetProperty("id").GetGuid() == deposit)));
+    }
+
+    [Fact]
+    public async Task A_subscribers_queue_that_is_full_holds_up_nobody()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var full = await broker.BindQueueOfOneAsync($"transaction.posted.{market.Currency}");
+        var events = await broker.ListenAsync($"transaction.posted.{market.Currency}");
+        Command[] deposits = [market.Deposit(market.Users[0], 100), market.Deposit(market.Users[0], 200), market.Deposit(market.Users[0], 300)];
+
+        foreach (var deposit in deposits)
+        {
+            await broker.PublishAsync(deposit);
+            await Eventually.TrueAsync(() => Task.FromResult(EventsIn(events).Any(item => item.GetProperty("id").GetGuid() == deposit.Id)));
+        }
+
+        // Once each: nothing came back to the worker because one queue said no.
+        Assert.Equal(deposits.Select(deposit => deposit.Id), EventsIn(events).Select(item => item.GetProperty("id").GetGuid()));
+        Assert.Equal(600, await market.BalanceAsync(market.Users[0]));
+        Assert.Equal(1u, await broker.WaitingAsync(full));
+        var refused = 0.0;
+        foreach (var metrics in await system.MetricsAsync())
+            refused += (await Scrape.OfAsync(metrics))["ledger_events_refused_total"] ?? 0;
+        Assert.True(refused >= 2, $"{refused} messages were refused.");
     }
 
     private static IEnumerable<JsonElement> EventsIn(ConcurrentQueue<Message> messages) => messages.SelectMany(message => JsonElement.Parse(message.Text).EnumerateArray());

@@ -6,6 +6,7 @@ using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Npgsql;
 using RabbitMQ.Client;
+using RabbitMQ.Client.Exceptions;
 
 namespace Ledger.Worker.Posting;
 
@@ -13,12 +14,17 @@ namespace Ledger.Worker.Posting;
 /// Tells the world what a batch decided, after its commit: replies to the API instances that wait, events to whoever
 /// subscribed, and what could not be posted to the dead letters.
 /// </summary>
-internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog)
+internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, ILogger<BatchAnswerer> logger)
 {
+    private static readonly TimeSpan WarningInterval = TimeSpan.FromMinutes(1);
+
+
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
     private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
 
-    /// <summary>Returns when the broker has confirmed events and dead letters; before that no message may be acknowledged.</summary>
+    private long? _lastWarning;
+
+    /// <summary>Returns when the broker has decided on events and confirmed dead letters; before that no message may be acknowledged.</summary>
     /// <param name="publishing">A channel with publisher confirms.</param>
     /// <param name="replying">A channel without: a reply that gets lost is found in the database.</param>
     public async Task AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
@@ -92,10 +98,27 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
             if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
                 continue;
             foreach (var body in TransactionEvents.Write(transactions, currency))
-                publishing.Add(channel.BasicPublishAsync(Topology.EventExchange, key, mandatory: false, EventProperties, body, cancellationToken).AsTask());
+                publishing.Add(PublishEventsAsync(channel, key, body, cancellationToken));
         }
         await Task.WhenAll(publishing);
         PostingMetrics.Events.Add(byKey.Values.Sum(transactions => transactions.Count));
+    }
+
+    private async Task PublishEventsAsync(IChannel channel, string key, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await channel.BasicPublishAsync(Topology.EventExchange, key, mandatory: false, EventProperties, body, cancellationToken);
+        }
+        catch (PublishException)
+        {
+            // A subscriber's queue takes no more. The others have it, and nobody's money waits for that one (decision 6).
+            PostingMetrics.RefusedEvents.Add(1);
+            if (_lastWarning is { } last && clock.GetElapsedTime(last) < WarningInterval)
+                return;
+            _lastWarning = clock.GetTimestamp();
+            LogRefused(key);
+        }
     }
 
     private async Task DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
@@ -126,4 +149,7 @@ internal sealed class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog c
             DeliveryMode = DeliveryModes.Persistent,
             Headers = new Dictionary<string, object?> { [Topology.ReasonHeader] = reason },
         }, message, cancellationToken);
+
+    [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused what was published as {RoutingKey}; it does not get it again")]
+    private partial void LogRefused(string routingKey);
 }

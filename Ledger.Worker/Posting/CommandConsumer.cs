@@ -19,6 +19,10 @@ internal sealed partial class CommandConsumer(
 {
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(3);
 
+    // RabbitMQ before 4.0 has a consumer go on whose queue is deleted and declared anew within some 30 ms, but delivers nothing to
+    // it: what it hands it is held until the channel closes. So a session in which nothing comes is not trusted for long.
+    private static readonly TimeSpan MaxIdle = TimeSpan.FromSeconds(20);
+
     private long _waiting;
     private long _lastProgress = clock.GetTimestamp();
 
@@ -32,18 +36,17 @@ internal sealed partial class CommandConsumer(
     protected override async Task RunSessionAsync(CancellationToken stoppingToken)
     {
         var connection = await broker.OpenAsync(stoppingToken);
+        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
+        using var closed = new CancellationTokenSource();
         await using var consuming = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
         await using var publishing = await connection.CreateChannelAsync(
             new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
         await using var replying = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
-
-        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
-        using var closed = new CancellationTokenSource();
         consuming.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
         publishing.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
 
         // Bounded by the prefetch.
-        var deliveries = Channel.CreateUnbounded<Delivery>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        var deliveries = Channel.CreateUnbounded<Delivery>(new UnboundedChannelOptions { SingleReader = true });
         var posted = Channel.CreateBounded<PostedBatch>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
 
         await consuming.BasicQosAsync(0, (ushort)Math.Min(options.Value.Prefetch, ushort.MaxValue), global: false, stoppingToken);
@@ -58,7 +61,9 @@ internal sealed partial class CommandConsumer(
         // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
+        Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
         IsOpen = true;
+        await using var idle = clock.CreateTimer(_ => EndIfIdle(deliveries.Writer), null, MaxIdle, MaxIdle / 4);
 
         // A process that is to stop takes no more, and finishes what it has taken, but not for ever: what it does not get done
         // is not acknowledged, and another worker's.
@@ -67,13 +72,28 @@ internal sealed partial class CommandConsumer(
         var answering = AnswerAsync(consuming, publishing, replying, posted.Reader, closed);
         try
         {
-            await PostAsync(deliveries.Reader, posted.Writer, taking.Token, closed.Token);
+            try
+            {
+                await PostAsync(deliveries.Reader, posted.Writer, taking.Token, closed.Token);
+            }
+            finally
+            {
+                posted.Writer.TryComplete();
+                await answering;
+            }
         }
-        finally
+        catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
         {
-            posted.Writer.TryComplete();
-            await answering;
+            throw new IOException((consuming.CloseReason ?? publishing.CloseReason) is { } reason
+                ? $"RabbitMQ closed the channel: {reason}"
+                : "RabbitMQ ended the consumer; its queue may have been deleted");
         }
+    }
+
+    private void EndIfIdle(ChannelWriter<Delivery> deliveries)
+    {
+        if (Interlocked.Read(ref _waiting) == 0 && clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
+            deliveries.TryComplete();
     }
 
     private async Task PostAsync(

@@ -15,7 +15,10 @@ internal static class PostingMetrics
         "ledger.batch.size", "{command}", "Commands in one commit.");
 
     public static readonly Counter<long> Events = LedgerTelemetry.Meter.CreateCounter<long>(
-        "ledger.events.published", "{event}", "Events that the broker has confirmed.");
+        "ledger.events.published", "{event}", "Events that were announced.");
+
+    public static readonly Counter<long> RefusedEvents = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.events.refused", "{message}", "Messages of events that a subscriber's queue refused.");
 
     private static readonly Histogram<double> QueueAge = LedgerTelemetry.Meter.CreateHistogram<double>(
         "ledger.queue.age", "s", "From a command's acceptance by the API to the start of its batch.");
@@ -37,6 +40,7 @@ internal static class PostingMetrics
         DeadLetters.Add(0);
         Replayed.Add(0);
         Events.Add(0);
+        RefusedEvents.Add(0);
         foreach (var kind in Enum.GetValues<TransactionKind>())
             Posted.Add(0, new KeyValuePair<string, object?>("kind", kind.Name()));
     }
