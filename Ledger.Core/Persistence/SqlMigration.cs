@@ -45,3 +45,6 @@ internal sealed class EntriesMoveBalancesMigration : SqlMigration;
 
 [DbContext(typeof(LedgerDbContext)), Migration("0010_worker_writes_its_own")]
 internal sealed class WorkerWritesItsOwnMigration : SqlMigration;
+
+[DbContext(typeof(LedgerDbContext)), Migration("0011_entries_in_order")]
+internal sealed class EntriesInOrderMigration : SqlMigration;

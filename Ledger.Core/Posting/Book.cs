@@ -30,7 +30,10 @@ internal sealed class Book
 
     public ReadOnlySpan<AccountState> Touchable => Accounts.AsSpan(0, _count);
 
-    /// <summary>The database's clock, read after the accounts were locked: per account it never runs backwards.</summary>
+    /// <summary>
+    /// The database's clock, read after the accounts were locked; later than all that was posted to them before, even if that
+    /// clock has gone back since.
+    /// </summary>
     public DateTime Now { get; private set; }
 
     public CurrencyState? Currency(string code) => _currencies.TryGetValue(code, out var state) ? state : null;
@@ -105,10 +108,10 @@ internal sealed class Book
                 // it stands, so that this is the order of the arrays. What follows sees what whoever held the locks before has
                 // committed: each statement takes its own snapshot (read committed).
                 new NpgsqlBatchCommand("""
-                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.frozen
+                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.frozen, a.last_posted_at
                     from unnest($1, $2) w(owner_id, currency)
                     cross join lateral (
-                        select id, owner_id, currency, posted, held, status = 'frozen' as frozen
+                        select id, owner_id, currency, posted, held, status = 'frozen' as frozen, last_posted_at
                         from ledger.accounts
                         where owner_id = w.owner_id and currency = w.currency and kind = 'user'
                         for no key update) a
@@ -158,6 +161,7 @@ internal sealed class Book
         }
 
         var decided = new HashSet<Guid>();
+        var lastPostedAt = DateTime.MinValue;
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
         {
             while (await reader.ReadAsync(cancellationToken))
@@ -172,6 +176,9 @@ internal sealed class Book
                     Frozen = reader.GetBoolean(5),
                 };
                 _accountOf[(account.OwnerId.Value, account.Currency)] = Add(account);
+                var postedAt = reader.GetDateTime(6);
+                if (postedAt > lastPostedAt)
+                    lastPostedAt = postedAt;
             }
 
             await reader.NextResultAsync(cancellationToken);
@@ -189,6 +196,8 @@ internal sealed class Book
                 };
                 _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(2), Add(settlement));
             }
+            if (Now <= lastPostedAt)
+                Now = lastPostedAt.AddMicroseconds(1);
 
             await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))

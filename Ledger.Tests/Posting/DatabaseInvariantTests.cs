@@ -125,6 +125,16 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
             """, account, market.Currency);
     }
 
+    [Theory]
+    [InlineData("-1 hour")]
+    [InlineData("0")]
+    public async Task An_entry_is_later_than_the_one_before_it(string later)
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005")
+            .Replace("now()", $"(select max(posted_at) + '{later}' from ledger.entries where account_id = $1)", StringComparison.Ordinal), account, market.Currency);
+    }
+
     [Fact]
     public async Task An_entry_stands_on_an_account_of_its_currency()
     {

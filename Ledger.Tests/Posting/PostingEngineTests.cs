@@ -293,6 +293,26 @@ public sealed class PostingEngineTests(LedgerSystem system)
         Assert.Equal(balances.Select(long.Parse).Order(), balances.Select(long.Parse));
     }
 
+    [Fact]
+    public async Task What_is_posted_after_the_clock_went_back_stands_behind_what_was_posted_before()
+    {
+        var market = await MarketAsync(users: 2);
+        var (alice, bob) = (market.Users[0], market.Users[1]);
+        await PostAsync(market, market.Deposit(alice, 1000));
+        // As if the clock, or another instance's, had been ahead then.
+        await Books.ExecuteAsync(market.Database, "update ledger.accounts set last_posted_at = '2999-01-01T00:00:00Z' where owner_id = $1", alice);
+
+        var transfer = Assert.Single(await PostAsync(market, market.Transfer(alice, bob, 300))).Outcome!;
+        var withdrawal = Assert.Single(await PostAsync(market, market.Withdrawal(bob, 100))).Outcome!;
+        var rejected = Assert.Single(await PostAsync(market, market.Withdrawal(alice, 701))).Outcome!;
+        var deposit = Assert.Single(await PostAsync(market, market.Deposit(alice, 1))).Outcome!;
+
+        var ahead = new DateTime(2999, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+        Assert.Equal(
+            [ahead.AddMicroseconds(1), ahead.AddMicroseconds(2), ahead.AddMicroseconds(2), ahead.AddMicroseconds(2)],
+            [transfer.DecidedAt!.Value, withdrawal.DecidedAt!.Value, rejected.DecidedAt!.Value, deposit.DecidedAt!.Value]);
+    }
+
     private async Task<Market> MarketAsync(int users) => await Market.OpenAsync(await system.DatabaseAsync(), users);
 
     private static async Task<IReadOnlyList<Decision>> PostAsync(Market market, params Command[] commands)
