@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using RabbitMQ.Client;
 
 namespace Ledger.ServiceDefaults;
 
@@ -21,15 +22,13 @@ public static partial class Connections
     /// </param>
     public static void AddPostgres<TContext>(this IHostApplicationBuilder builder, string? role = null) where TContext : DbContext
     {
-        var connection = new NpgsqlConnectionStringBuilder(builder.Configuration.RequiredConnectionString(ResourceNames.Database))
-        {
-            ApplicationName = builder.Environment.ApplicationName,
-            // Each statement of the ledger is one of few texts: prepare those that come twice.
-            MaxAutoPrepare = 64,
-            AutoPrepareMinUsages = 2,
-            // A dead peer is noticed although nothing is being sent.
-            KeepAlive = 15,
-        };
+        var connection = ReadPostgres(builder.Configuration.RequiredConnectionString(ResourceNames.Database));
+        connection.ApplicationName = builder.Environment.ApplicationName;
+        // Each statement of the ledger is one of few texts: prepare those that come twice.
+        connection.MaxAutoPrepare = 64;
+        connection.AutoPrepareMinUsages = 2;
+        // A dead peer is noticed although nothing is being sent.
+        connection.KeepAlive = 15;
         // Npgsql's own default, 100, would let two processes take all that a server admits. Nobody is served faster by more; who
         // needs it says so in the connection string.
         if (connection.MaxPoolSize == 100)
@@ -62,7 +61,7 @@ public static partial class Connections
     /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>
     public static void AddRabbitMQ(this IHostApplicationBuilder builder)
     {
-        builder.Configuration.RequiredConnectionString(ResourceNames.Messaging);
+        RefuseUnlessRabbitMQ(builder.Configuration.RequiredConnectionString(ResourceNames.Messaging));
         builder.AddConnectionFactory(factory =>
         {
             factory.ClientProvidedName = builder.Environment.ApplicationName;
@@ -73,6 +72,36 @@ public static partial class Connections
             factory.RequestedConnectionTimeout = TimeSpan.FromSeconds(5);
             factory.ContinuationTimeout = TimeSpan.FromSeconds(10);
         });
+    }
+
+    // The driver's reason is not told: what stands behind a semicolon in a password looks like the next setting, which it would name.
+    private static NpgsqlConnectionStringBuilder ReadPostgres(string connectionString)
+    {
+        try
+        {
+            var connection = new NpgsqlConnectionStringBuilder(connectionString);
+            // Finds what is missing, or excludes each other, and connects to nothing.
+            NpgsqlDataSource.Create(connection).Dispose();
+            return connection;
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or NotSupportedException)
+        {
+            throw new ConfigurationException(
+                $"ConnectionStrings__{ResourceNames.Database} is not how Npgsql takes PostgreSQL's address: Host=localhost;Username=…;Password=…;Database=ledgerdb.");
+        }
+    }
+
+    private static void RefuseUnlessRabbitMQ(string connectionString)
+    {
+        try
+        {
+            _ = new ConnectionFactory { Uri = new Uri(connectionString) };
+        }
+        catch (Exception e) when (e is UriFormatException or ArgumentException)
+        {
+            throw new ConfigurationException(
+                $"ConnectionStrings__{ResourceNames.Messaging} is not an address of RabbitMQ: amqp://user:password@localhost:5672.");
+        }
     }
 
     private static string RequiredConnectionString(this IConfiguration configuration, string name) =>

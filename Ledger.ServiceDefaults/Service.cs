@@ -1,4 +1,7 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -13,8 +16,8 @@ public sealed class ConfigurationException(string message) : Exception(message);
 public static class Service
 {
     /// <summary>
-    /// Builds and runs a service; or, called as <c>health ADDRESS</c>, asks a running one. A bad option ends it with exit code 1
-    /// and one line on standard error, in place of a stack trace.
+    /// Builds and runs a service; or, called as <c>health ADDRESS</c>, asks a running one. A bad option, or an address that is
+    /// taken, ends it with exit code 1 and one line on standard error, in place of a stack trace.
     /// </summary>
     public static async Task<int> RunAsync(string[] args, Func<WebApplication> build)
     {
@@ -33,7 +36,8 @@ public static class Service
             // Told to stop before it had started.
             return 0;
         }
-        catch (Exception e) when (e is ConfigurationException or OptionsValidationException or InvalidOperationException { Source: "Microsoft.Extensions.Configuration.Binder" })
+        catch (Exception e) when (e is ConfigurationException or OptionsValidationException
+            or InvalidOperationException { Source: "Microsoft.Extensions.Configuration.Binder" } or IOException { InnerException: AddressInUseException })
         {
             await Console.Error.WriteLineAsync($"Cannot start: {e.Message.ReplaceLineEndings(" ")}");
             return 1;
@@ -53,6 +57,22 @@ public static class Service
         {
             if (!Sections.Contains(section.Key))
                 throw new ConfigurationException($"Ledger__{section.Key} is not an option.");
+        }
+    }
+
+    /// <exception cref="ConfigurationException">What to listen on is not an address.</exception>
+    internal static void RefuseBadAddresses(IConfiguration configuration)
+    {
+        foreach (var address in configuration[WebHostDefaults.ServerUrlsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries) ?? [])
+        {
+            try
+            {
+                BindingAddress.Parse(address);
+            }
+            catch (FormatException)
+            {
+                throw new ConfigurationException($"ASPNETCORE_URLS: '{address}' is not an address such as http://localhost:8080.");
+            }
         }
     }
 

@@ -17,6 +17,7 @@ public static class ServiceDefaultsSetup
     public static void AddServiceDefaults(this WebApplicationBuilder builder)
     {
         Service.RefuseUnknownSections(builder.Configuration);
+        Service.RefuseBadAddresses(builder.Configuration);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(ShutdownSeconds));
         builder.AddTelemetry();
     }

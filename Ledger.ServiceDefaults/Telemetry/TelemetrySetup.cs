@@ -42,6 +42,7 @@ public static partial class TelemetrySetup
             builder.ListenForPrometheus(metrics);
         }
 
+        RefuseBadEndpoints(builder.Configuration);
         var hasEndpoint = builder.Configuration.HasOtlpEndpoint();
         if (prometheus is not null || hasEndpoint)
             builder.AddOpenTelemetry(prometheus, hasEndpoint, options);
@@ -67,6 +68,17 @@ public static partial class TelemetrySetup
     }
 
     internal static bool HasOtlpEndpoint(this IConfiguration configuration) => !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
+
+    // The SDK takes its default, localhost, for what it cannot read, and has no transport for another scheme: neither says so.
+    private static void RefuseBadEndpoints(ConfigurationManager configuration)
+    {
+        foreach (var signal in (string[])["", "TRACES_", "METRICS_", "LOGS_"])
+        {
+            var name = $"OTEL_EXPORTER_OTLP_{signal}ENDPOINT";
+            if (configuration[name] is { Length: > 0 } value && !(Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"))
+                throw new ConfigurationException($"{name}: '{value}' is not an address such as http://localhost:4317.");
+        }
+    }
 
     private static void ConfigureTracing(TracerProviderBuilder tracing, TelemetryOptions options) =>
         tracing.AddSource(Sources).SetSampler(new ParentBasedSampler(new RateSampler(options.TracesPerSecond, TimeProvider.System)));

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Ledger.ServiceDefaults;
 using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
@@ -26,21 +28,50 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "Ledger__SelfServiceDeposit", "false", "Ledger__SelfServiceDeposit")]
     [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Api", "ConnectionStrings__messaging", null, "ConnectionStrings__messaging")]
+    // What cannot be read, or leads nowhere.
+    [InlineData("Ledger.Worker", "ConnectionStrings__ledgerdb", "postgres", "ConnectionStrings__ledgerdb")]
+    [InlineData("Ledger.Worker", "ConnectionStrings__ledgerdb", "Host=127.0.0.1;Prot=1", "ConnectionStrings__ledgerdb")]
+    [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "Host=127.0.0.1;Port=many", "ConnectionStrings__ledgerdb")]
+    [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "Database=d", "ConnectionStrings__ledgerdb")]
+    [InlineData("Ledger.Worker", "ConnectionStrings__messaging", "nonsense", "ConnectionStrings__messaging")]
+    [InlineData("Ledger.Worker", "ConnectionStrings__messaging", "127.0.0.1:5672", "ConnectionStrings__messaging")]
+    [InlineData("Ledger.Api", "ConnectionStrings__messaging", "http://127.0.0.1:1", "ConnectionStrings__messaging")]
+    [InlineData("Ledger.Worker", "OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense", "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    [InlineData("Ledger.Api", "OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    [InlineData("Ledger.Worker", "ASPNETCORE_URLS", "nonsense", "ASPNETCORE_URLS")]
     public async Task A_bad_option_ends_the_process_with_exit_code_1_and_one_line_that_names_it(string service, string option, string? value, string named)
     {
-        var environment = new Dictionary<string, string?>
-        {
-            // Nobody listens there; a service with good options would start and try again and again.
-            ["ConnectionStrings__ledgerdb"] = "Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d",
-            ["ConnectionStrings__messaging"] = "amqp://127.0.0.1:1",
-            ["ASPNETCORE_URLS"] = "http://127.0.0.1:0",
-            [option] = value,
-        };
-
-        var (exitCode, _, errors) = await Tool.RunAsync(service, [], environment);
+        var (exitCode, _, errors) = await RunAsync(service, option, value);
 
         Assert.Equal(1, exitCode);
         Assert.Contains(named, Assert.Single(errors), StringComparison.Ordinal);
+    }
+
+    /// <summary>What stands behind a semicolon in a password looks like the next setting, which a driver would name.</summary>
+    [Theory]
+    [InlineData("ConnectionStrings__ledgerdb", "Host=127.0.0.1;Username=u;Password=hush;secret=1")]
+    [InlineData("ConnectionStrings__messaging", "amqp//u:secret@127.0.0.1")]
+    public async Task What_is_secret_in_a_connection_string_is_not_told(string option, string value)
+    {
+        var (exitCode, output, errors) = await RunAsync("Ledger.Worker", option, value);
+
+        Assert.Equal(1, exitCode);
+        Assert.DoesNotContain(output.Concat(errors), line => line.Contains("secret", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("Ledger.Api")]
+    [InlineData("Ledger.Worker")]
+    public async Task An_address_that_is_taken_ends_the_process_with_one_line_that_names_it(string service)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var address = $"http://{listener.LocalEndpoint}";
+
+        var (exitCode, _, errors) = await RunAsync(service, "ASPNETCORE_URLS", address);
+
+        Assert.Equal(1, exitCode);
+        Assert.Contains(address, Assert.Single(errors), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -57,6 +88,17 @@ public sealed class StartTests
         builder.Services.AddHostedService<StopsTheHost>();
         return builder.Build();
     }));
+
+    private static Task<(int ExitCode, string[] Output, string[] Errors)> RunAsync(string service, string option, string? value) =>
+        Tool.RunAsync(service, [], new Dictionary<string, string?>
+        {
+            // Nobody listens there; a service with good options would start and try again and again.
+            ["ConnectionStrings__ledgerdb"] = "Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d",
+            ["ConnectionStrings__messaging"] = "amqp://127.0.0.1:1",
+            ["ASPNETCORE_URLS"] = "http://127.0.0.1:0",
+            ["Ledger__Metrics__Port"] = "0",
+            [option] = value,
+        });
 
     private sealed class StopsTheHost(IHostApplicationLifetime lifetime) : IHostedService
     {

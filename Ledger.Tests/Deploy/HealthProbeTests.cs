@@ -20,11 +20,13 @@ public sealed class HealthProbeTests(LedgerSystem system)
     }
 
     [Theory]
-    [InlineData("Ledger.Api")]
-    [InlineData("Ledger.Worker")]
-    public async Task It_ends_with_1_and_one_line_where_nobody_answers(string service)
+    [InlineData("Ledger.Api", "http://127.0.0.1:9/health")]
+    [InlineData("Ledger.Worker", "http://127.0.0.1:9/health")]
+    [InlineData("Ledger.Worker", "nonsense")]
+    [InlineData("Ledger.Api", "localhost:8080/health")]
+    public async Task It_ends_with_1_and_one_line_where_nobody_answers(string service, string address)
     {
-        var (exitCode, output, _) = await Tool.RunAsync(service, ["health", "http://127.0.0.1:9/health"], s_nothing);
+        var (exitCode, output, _) = await Tool.RunAsync(service, ["health", address], s_nothing);
 
         Assert.Equal(1, exitCode);
         Assert.Single(output);
