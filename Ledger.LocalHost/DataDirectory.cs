@@ -69,7 +69,7 @@ internal sealed class DataDirectory : IDisposable
             await Leftovers.EndAsync(path, cancellationToken);
             return directory;
         }
-        catch (UnauthorizedAccessException exception)
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
             throw new LocalSystemException($"cannot write to {path}: {exception.Message} Choose another place with --data.", exception);
         }

@@ -1,25 +1,23 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Ledger.LocalHost;
 using Ledger.LocalHost.Output;
 
 var defaults = new LocalSystemOptions();
-var apis = new Option<int>("--apis") { Description = "API processes", DefaultValueFactory = _ => defaults.Apis };
-var workers = new Option<int>("--workers") { Description = "Worker processes", DefaultValueFactory = _ => defaults.Workers };
-var port = new Option<int>("--port") { Description = "First API's port, the others follow; 0, here and below: any free port", DefaultValueFactory = _ => defaults.ApiPort };
-var postgresPort = new Option<int>("--postgres-port") { Description = "PostgreSQL's port", DefaultValueFactory = _ => defaults.PostgresPort };
-var rabbitMqPort = new Option<int>("--rabbitmq-port") { Description = "RabbitMQ's AMQP port", DefaultValueFactory = _ => defaults.RabbitMqPort };
-var managementPort = new Option<int>("--management-port") { Description = "Port of RabbitMQ's management page", DefaultValueFactory = _ => defaults.ManagementPort };
+var apis = Number("--apis", "API processes", defaults.Apis, 64);
+var workers = Number("--workers", "Worker processes", defaults.Workers, 64);
+var port = Number("--port", "First API's port, the others follow; 0, here and below: any free port", defaults.ApiPort, 65_000);
+var postgresPort = Number("--postgres-port", "PostgreSQL's port", defaults.PostgresPort, 65_000);
+var rabbitMqPort = Number("--rabbitmq-port", "RabbitMQ's AMQP port", defaults.RabbitMqPort, 65_000);
+var managementPort = Number("--management-port", "Port of RabbitMQ's management page", defaults.ManagementPort, 65_000);
 var data = new Option<string?>("--data") { Description = "Data directory, kept between runs; .ledger/run in the repository if not given", HelpName = "directory" };
 var ephemeral = new Option<bool>("--ephemeral") { Description = "Fresh data in a temporary directory, deleted at the end" };
 var dashboard = new Option<bool>("--dashboard") { Description = "The Aspire dashboard too, with traces, metrics and logs of API and worker" };
-var dashboardPort = new Option<int>("--dashboard-port") { Description = "The dashboard's port", DefaultValueFactory = _ => defaults.DashboardPort };
+var dashboardPort = Number("--dashboard-port", "The dashboard's port", defaults.DashboardPort, 65_000);
 var environment = new Option<string>("--environment") { Description = "ASPNETCORE_ENVIRONMENT of API and worker", DefaultValueFactory = _ => defaults.EnvironmentName };
 
-foreach (var count in new[] { apis, workers })
-    count.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 64) result.AddError($"{count.Name} takes 0 to 64."); });
-foreach (var number in new[] { port, postgresPort, rabbitMqPort, managementPort, dashboardPort })
-    number.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65000) result.AddError($"{number.Name} takes 0 to 65000."); });
+data.Validators.Add(result => { if (result.Tokens is [{ Value: "" }]) result.AddError("--data takes a directory."); });
 
 var command = new RootCommand("Runs Ledger on this machine as plain processes: PostgreSQL, RabbitMQ, API and worker, all on loopback. Ctrl+C stops everything. Environment variables Ledger__… reach API and worker.")
 {
@@ -41,6 +39,19 @@ command.SetAction((result, _) => RunAsync(new LocalSystemOptions
 }));
 // Stopping in order takes longer than the library's own handling of signals allows.
 return await command.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+
+static Option<int> Number(string name, string description, int defaultValue, int max) => new(name)
+{
+    Description = description,
+    DefaultValueFactory = _ => defaultValue,
+    CustomParser = result =>
+    {
+        if (int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= max)
+            return number;
+        result.AddError($"{name} takes 0 to {max}.");
+        return default;
+    },
+};
 
 static async Task<int> RunAsync(LocalSystemOptions options)
 {
