@@ -126,7 +126,7 @@ internal static class UserEndpoints
                 context, frozen ? AuditActions.UserFrozen : AuditActions.UserUnfrozen, userId.ToString(),
                 request?.Reason is null ? null : new Dictionary<string, string> { ["reason"] = request.Reason });
             // In this order: a login that the freeze waited for has a session that must end too.
-            return frozen ? sessions.CloseAllAfterAsync(userId, set, entry) : database.ExecuteAsync(set, entry);
+            return frozen ? sessions.CloseAllAfterAsync(userId, except: null, set, entry) : database.ExecuteAsync(set, entry);
         });
         return await GetAsync(userId, context, database, CancellationToken.None);
     }

@@ -128,20 +128,17 @@ public static class IdentityEndpoints
             : Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown, spent, or its session has ended: log in again.");
     }
 
-    private static async Task<NoContent> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions, NpgsqlDataSource database)
+    private static async Task<NoContent> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions)
     {
-        var user = context.Caller().Id;
         if (request?.RefreshToken is { } refreshToken)
-            await sessions.CloseAsync(user, refreshToken);
+            await sessions.CloseAsync(context, refreshToken);
         else
-            await sessions.CloseAllAsync(user);
-        await database.ExecuteAsync(Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+            await sessions.CloseAllAsync(context);
         return TypedResults.NoContent();
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> ChangePasswordAsync(
-        PasswordRequest request, HttpContext context, UserManager<User> users, LoginAttempts attempts, Sessions sessions, IPasswordHasher<User> hasher,
-        NpgsqlDataSource database)
+        PasswordRequest request, HttpContext context, UserManager<User> users, LoginAttempts attempts, Sessions sessions, IPasswordHasher<User> hasher)
     {
         var caller = context.Caller();
         if (await users.FindByIdAsync(caller.Id.ToString()) is not { Email: { } email } user)
@@ -157,7 +154,9 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, email, request.CurrentPassword!);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        await database.ExecuteAsync(
+        // Whoever else knows the old password is out as it becomes worth nothing.
+        await sessions.CloseAllAfterAsync(
+            caller.Id, caller.SessionId,
             new NpgsqlBatchCommand("update identity.users set password_hash = $2, security_stamp = $3 where id = $1")
             {
                 Parameters =
@@ -168,8 +167,6 @@ public static class IdentityEndpoints
                 },
             },
             Audit.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
-        // Whoever else knows the old password is out, now that it is worth nothing.
-        await sessions.CloseAllAsync(caller.Id, except: caller.SessionId);
         return TypedResults.NoContent();
     }
 

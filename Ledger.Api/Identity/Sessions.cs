@@ -24,12 +24,13 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         var session = Guid.CreateVersion7();
         var refresh = Secrets.New(RefreshPrefix);
         await using var batch = database.CreateBatch();
-        // The lock keeps a freeze, or a change of the password, from passing between the look and the insert.
+        // The lock keeps a freeze, or a change of the password, from passing between the look and the insert. One that is for the
+        // key alone would let the password pass.
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"""
             with opened as (
                 insert into identity.sessions (id, user_id, expires_at)
                 select $1, u.id, clock_timestamp() + $3
-                from (select id from identity.users where id = $2 and frozen_at is null and password_hash = $4 for key share) u
+                from (select id from identity.users where id = $2 and frozen_at is null and password_hash = $4 for share) u
                 returning id, user_id)
             select o.id, {RolesOfUser} from opened o join identity.users u on u.id = o.user_id
             """)
@@ -77,42 +78,39 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
                 return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next);
         }
 
-        var ended = await RevokeAsync(
-            "expires_at > clock_timestamp() and id = (select session_id from identity.refresh_tokens where hash = $1 and spent_at is not null)", [new() { Value = hash }]);
-        foreach (var (session, user) in ended)
-        {
-            await using var tell = database.CreateBatch();
-            tell.BatchCommands.Add(Audit.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
-            await tell.ExecuteNonQueryAsync(CancellationToken.None);
-        }
+        await RevokeAsync(
+            "expires_at > clock_timestamp() and id = (select session_id from identity.refresh_tokens where hash = $1 and spent_at is not null)",
+            [new() { Value = hash }],
+            entryOf: user => Audit.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
         return null;
     }
 
-    /// <summary>Ends the session of a refresh token, if it is the user's.</summary>
-    public Task CloseAsync(Guid user, string refreshToken) => RevokeAsync(
+    /// <summary>The caller signs out of the session of a refresh token, if it is the caller's.</summary>
+    public Task CloseAsync(HttpContext context, string refreshToken) => RevokeAsync(
         "user_id = $1 and id = (select session_id from identity.refresh_tokens where hash = $2)",
-        [new() { Value = user }, new() { Value = Secrets.Hash(refreshToken) }]);
+        [new() { Value = context.Caller().Id }, new() { Value = Secrets.Hash(refreshToken) }],
+        entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
 
-    /// <summary>Ends all of a user's sessions, but for one that may stay.</summary>
-    public Task CloseAllAsync(Guid user, Guid? except = null) => RevokeAsync(
+    /// <summary>The caller signs out of all sessions.</summary>
+    public Task CloseAllAsync(HttpContext context) => RevokeAsync(
+        "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+
+    /// <summary>Ends all of a user's sessions, but for one that may stay, after statements that are the reason for it, in one transaction.</summary>
+    public Task CloseAllAfterAsync(Guid user, Guid? except, params NpgsqlBatchCommand[] statements) => RevokeAsync(
         "user_id = $1 and id is distinct from $2",
-        [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }]);
+        [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }],
+        before: statements);
 
-    /// <summary>Ends all of a user's sessions after statements that are the reason for it, in one transaction.</summary>
-    public Task CloseAllAfterAsync(Guid user, params NpgsqlBatchCommand[] statements) =>
-        RevokeAsync("user_id = $1", [new() { Value = user }], statements);
-
-    private async Task<IReadOnlyList<(Guid Session, Guid User)>> RevokeAsync(string which, NpgsqlParameter[] parameters, params NpgsqlBatchCommand[] before)
+    /// <param name="which">One user's sessions, or some of them.</param>
+    /// <param name="before">In the same transaction, whether a session ends or not.</param>
+    /// <param name="entryOf">What the audit trail says of the user if one does.</param>
+    private async Task RevokeAsync(
+        string which, NpgsqlParameter[] parameters, NpgsqlBatchCommand[]? before = null, Func<Guid, NpgsqlBatchCommand>? entryOf = null)
     {
         await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
         await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
-        if (before.Length > 0)
-        {
-            await using var batch = new NpgsqlBatch(connection, transaction);
-            foreach (var statement in before)
-                batch.BatchCommands.Add(statement);
-            await batch.ExecuteNonQueryAsync(CancellationToken.None);
-        }
+        if (before is not null)
+            await ExecuteAsync(before);
 
         await using var revoke = new NpgsqlCommand(
             $"update identity.sessions set revoked_at = clock_timestamp() where revoked_at is null and {which} returning id, user_id", connection, transaction);
@@ -123,10 +121,19 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             while (await reader.ReadAsync(CancellationToken.None))
                 ended.Add((reader.GetGuid(0), reader.GetGuid(1)));
         }
+        if (entryOf is not null && ended.Count > 0)
+            await ExecuteAsync(entryOf(ended[0].User));
         await transaction.CommitAsync(CancellationToken.None);
         foreach (var (session, _) in ended)
             revoked.Add(session);
-        return ended;
+
+        async Task ExecuteAsync(params NpgsqlBatchCommand[] statements)
+        {
+            await using var batch = new NpgsqlBatch(connection, transaction);
+            foreach (var statement in statements)
+                batch.BatchCommands.Add(statement);
+            await batch.ExecuteNonQueryAsync(CancellationToken.None);
+        }
     }
 
     private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh) => new(

@@ -138,6 +138,26 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_logout_that_ends_no_session_leaves_no_trace()
+    {
+        var database = await system.DatabaseAsync();
+        var (api, email) = await RegisterAsync();
+        var (mine, other) = (await LoginAsync(api, email), await LoginAsync(api, email));
+        var user = (await api.GetAsync("identity/me", mine["accessToken"])).MustBe(200)["userId"]!;
+
+        (await LogoutAsync("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).MustBe(204);
+        Assert.Equal(0, await SignOutsAsync());
+        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        Assert.Equal(1, await SignOutsAsync());
+        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        Assert.Equal(1, await SignOutsAsync());
+
+        Task<Answer> LogoutAsync(string refreshToken) => api.PostAsync("identity/logout", new { refreshToken }, mine["accessToken"]);
+        Task<long> SignOutsAsync() => Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user, AuditActions.SignedOut);
+    }
+
+    [Fact]
     public async Task A_changed_password_ends_the_other_sessions_and_the_old_password()
     {
         const string NewPassword = "seven quiet harbours";
@@ -153,6 +173,48 @@ public sealed class SessionTests(LedgerSystem system)
         (await RefreshAsync(api, theirs["refreshToken"]!)).MustBe(401, "invalid_token");
         (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(401, "invalid_credentials");
         (await api.PostAsync("identity/login", new { email, password = NewPassword })).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_password_whose_sessions_cannot_be_ended_is_not_changed_either()
+    {
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync();
+        var other = await LoginAsync(user.Api, user.Email);
+        await using (await TriggerAsync(user.Id, "update", "raise 'not now'"))
+            (await ChangePasswordAsync(user)).MustBe(500);
+
+        (await LoginAsync(user.Api, user.Email)).MustBe(200);
+        (await RefreshAsync(user.Api, other["refreshToken"]!)).MustBe(200);
+        Assert.Equal(0, await Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user.Id.ToString(), AuditActions.PasswordChanged));
+    }
+
+    /// <summary>A login that has seen the old password, and is not done, belongs to the sessions that a change ends.</summary>
+    [Fact]
+    public async Task A_login_with_the_old_password_that_a_change_overtakes_has_no_session()
+    {
+        const string Waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'";
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync();
+        var gate = Random.Shared.NextInt64();
+        await using var trigger = await TriggerAsync(user.Id, "insert", $"perform pg_advisory_xact_lock({gate})");
+        await using var connection = await database.OpenConnectionAsync();
+        await using var closed = await connection.BeginTransactionAsync();
+        await using (var close = new Npgsql.NpgsqlCommand($"select pg_advisory_xact_lock({gate})", connection, closed))
+            await close.ExecuteNonQueryAsync();
+
+        var login = LoginAsync(user.Api, user.Email);
+        await Eventually.TrueAsync(async () => await WaitingForAsync("insert into identity.sessions") == 1);
+        var change = ChangePasswordAsync(user);
+        await Eventually.TrueAsync(async () => change.IsCompleted || await WaitingForAsync("update identity.users set password_hash") == 1);
+        await closed.RollbackAsync();
+
+        (await change).MustBe(204);
+        await RefusedAsync(user.Api, (await login)["accessToken"]!);
+        (await RefreshAsync(user.Api, (await login)["refreshToken"]!)).MustBe(401, "invalid_token");
+
+        Task<long> WaitingForAsync(string statement) => Books.NumberAsync(database, Waiting, statement);
     }
 
     [Fact]
@@ -185,6 +247,27 @@ public sealed class SessionTests(LedgerSystem system)
 
         var refreshed = (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
         (await api.GetAsync("admin/users", refreshed["accessToken"])).MustBe(200);
+    }
+
+    private static Task<Answer> ChangePasswordAsync(LedgerUser user) =>
+        user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword = "seven quiet harbours" });
+
+    /// <summary>A trigger on one user's sessions, until it is disposed of.</summary>
+    private async Task<IAsyncDisposable> TriggerAsync(Guid user, string before, string statement)
+    {
+        var database = await system.DatabaseAsync();
+        var name = $"of_{user:N}";
+        await Books.ExecuteAsync(database, $"create function identity.{name}() returns trigger language plpgsql as $$ begin {statement}; return new; end $$");
+        await Books.ExecuteAsync(database, $"""
+            create trigger {name} before {before} on identity.sessions
+            for each row when (new.user_id = '{user}') execute function identity.{name}()
+            """);
+        return new Dropped(database, $"drop function identity.{name}() cascade");
+    }
+
+    private sealed class Dropped(Npgsql.NpgsqlDataSource database, string drop) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync() => await Books.ExecuteAsync(database, drop);
     }
 
     private static Task<Answer> RefreshAsync(LedgerApi api, string refreshToken) => api.PostAsync("identity/refresh", new { refreshToken });
