@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using System.Net.Sockets;
 using Ledger.Cli.Access;
 using Ledger.Cli.Bench;
@@ -19,12 +20,15 @@ var root = new RootCommand("The operator's tool of Ledger.")
 };
 try
 {
-    return await root.Parse(args).InvokeAsync(new InvocationConfiguration
+    var command = root.Parse(args);
+    var exitCode = await command.InvokeAsync(new InvocationConfiguration
     {
         EnableDefaultExceptionHandler = false,
         // After Ctrl+C, load still waits for what is under way and compares the books.
         ProcessTerminationTimeout = TimeSpan.FromMinutes(3),
     });
+    // The library says 1, which would mean that something was looked at and is not as it must be.
+    return command.Action is ParseErrorAction ? 2 : exitCode;
 }
 catch (Exception e) when (e is ConfigurationException or NpgsqlException or SocketException or HttpRequestException)
 {

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Ledger.Core.Identity;
 using Microsoft.Extensions.Caching.Memory;
 using Npgsql;
 

@@ -17,6 +17,11 @@ internal static class ApiKeyCommand
         var role = new Option<string>("--role") { Description = "What it may do: operator acts and reads, auditor reads", Required = true };
         role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
         var name = new Option<string>("--name") { Description = "What it is for, up to 100 characters", HelpName = "name", Required = true };
+        name.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value.Length: 0 or > 100 }])
+                result.AddError("--name takes 1 to 100 characters.");
+        });
         var expires = new Option<int>("--expires")
         {
             Description = "When it stops to be good",
@@ -46,11 +51,6 @@ internal static class ApiKeyCommand
 
     private static async Task<int> CreateAsync(NpgsqlDataSource database, string role, string name, int days, CancellationToken cancellationToken)
     {
-        if (name.Length is 0 or > 100)
-        {
-            await Console.Error.WriteLineAsync("ledger: --name takes 1 to 100 characters.");
-            return 2;
-        }
         var id = Guid.CreateVersion7();
         var key = Secrets.New(ApiKey.Prefix);
         await using var batch = database.CreateBatch();

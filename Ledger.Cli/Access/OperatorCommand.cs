@@ -10,6 +10,11 @@ internal static class OperatorCommand
     public static Command Create()
     {
         var email = new Option<string>("--email") { Description = "The address to log in with", HelpName = "address", Required = true };
+        email.Validators.Add(result =>
+        {
+            if (result.Tokens is [var address] && !RegisteredEmail.IsEmail(address.Value))
+                result.AddError("--email takes an e-mail address.");
+        });
         var role = new Option<string>("--role") { Description = "What to be", DefaultValueFactory = _ => Roles.Operator };
         role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
         var create = new Command("create", "Give a user the role; one who is not registered yet is, with a password that is shown once.") { email, role };
@@ -20,12 +25,6 @@ internal static class OperatorCommand
 
     private static async Task<int> CreateAsync(NpgsqlDataSource database, string email, string role, CancellationToken cancellationToken)
     {
-        if (!System.Net.Mail.MailAddress.TryCreate(email, out var address) || address.Address != email || email.Length > 254)
-        {
-            await Console.Error.WriteLineAsync("ledger: --email takes an e-mail address.");
-            return 2;
-        }
-
         var password = Secrets.New("");
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -39,7 +38,7 @@ internal static class OperatorCommand
             {
                 new() { Value = Guid.CreateVersion7() },
                 new() { Value = email },
-                new() { Value = email.ToUpperInvariant() },
+                new() { Value = RegisteredEmail.Normalize(email) },
                 new() { Value = PasswordHashing.Create().HashPassword(new User(), password) },
                 new() { Value = Guid.NewGuid().ToString() },
                 new() { Value = Guid.NewGuid().ToString() },
@@ -49,7 +48,7 @@ internal static class OperatorCommand
 
         await using var find = new NpgsqlCommand("select id from identity.users where normalized_email = $1", connection, transaction)
         {
-            Parameters = { new() { Value = email.ToUpperInvariant() } },
+            Parameters = { new() { Value = RegisteredEmail.Normalize(email) } },
         };
         var id = (Guid)(await find.ExecuteScalarAsync(cancellationToken))!;
         await using var grant = new NpgsqlBatch(connection, transaction)

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Net.Mail;
 
-namespace Ledger.Api.Identity;
+namespace Ledger.Core.Identity;
 
 /// <summary>What counts as an e-mail address here.</summary>
 public static class RegisteredEmail
