@@ -1,10 +1,11 @@
 using System.Buffers;
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Ledger.Api.Problems;
 
 /// <summary>Reads query parameters and collects what is wrong with them, so that a client learns all of it at once.</summary>
-public sealed class QueryReader
+public sealed partial class QueryReader
 {
     private static readonly SearchValues<char> CodeCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
 
@@ -39,13 +40,32 @@ public sealed class QueryReader
         Read(name, text, (string? t, out int value) => int.TryParse(t, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value >= min && value <= max,
             $"Must be a whole number from {min} to {max}.");
 
-    // RFC 3339, section 5.6: a date, a time with seconds, and an offset; never a local time.
-    private static bool TryParseTime(string? text, out DateTimeOffset value) =>
-        DateTimeOffset.TryParseExact(
-            text?.ToUpperInvariant(),
-            ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"],
-            CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out value)
-        && (text!.EndsWith('Z') || text.EndsWith('z') || text.LastIndexOfAny(['+', '-']) > 10);
+    // RFC 3339, section 5.6: a date, a time with seconds, and an offset; never a local time. PostgreSQL keeps microseconds: what is
+    // finer is cut off.
+    private static bool TryParseTime(string? text, out DateTimeOffset value)
+    {
+        value = default;
+        if (Rfc3339().Match(text ?? "") is not { Success: true, Groups: var parts }
+            || !DateTime.TryParseExact(parts["minute"].Value.ToUpperInvariant(), "yyyy-MM-dd'T'HH:mm", CultureInfo.InvariantCulture, DateTimeStyles.None, out var minute))
+            return false;
+
+        var second = NumberOf("second");
+        var microsecond = int.Parse(parts["fraction"].Value.PadRight(6, '0')[..6], CultureInfo.InvariantCulture);
+        var offset = (NumberOf("hours") * 60 + NumberOf("minutes")) * (parts["sign"].Value == "-" ? -1 : 1);
+        var ticks = minute.Ticks + second * TimeSpan.TicksPerSecond + microsecond * TimeSpan.TicksPerMicrosecond - offset * TimeSpan.TicksPerMinute;
+        if (ticks < DateTime.MinValue.Ticks || ticks > DateTime.MaxValue.Ticks)
+            return false;
+        value = new DateTimeOffset(ticks, TimeSpan.Zero);
+        // A leap second ends a month of UTC, and counts as the first of the next.
+        return second < 60 || value is { Day: 1, Hour: 0, Minute: 0, Second: 0 };
+
+        int NumberOf(string part) => parts[part].Success ? int.Parse(parts[part].Value, CultureInfo.InvariantCulture) : 0;
+    }
+
+    [GeneratedRegex(
+        @"^(?<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}):(?<second>[0-5][0-9]|60)(\.(?<fraction>[0-9]+))?(Z|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3]):(?<minutes>[0-5][0-9]))\z",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
+    private static partial Regex Rfc3339();
 
     private T? Read<T>(string name, string? text, TryParse<T> parse, string error) where T : struct
     {

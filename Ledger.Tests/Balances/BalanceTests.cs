@@ -42,6 +42,9 @@ public sealed class BalanceTests(LedgerSystem system)
         Assert.Equal("0.60", await StoodAsync(second));
         Assert.Equal("0.60", await StoodAsync("2999-01-01T00:00:00Z"));
         Assert.Equal("0.60", await StoodAsync(Uri.EscapeDataString("2999-01-01T00:00:00+01:00")));
+        // What is finer than a microsecond counts as the microsecond that it is in.
+        Assert.Equal("1.00", await StoodAsync(Shift(second, -1).Replace("Z", "999999Z", StringComparison.Ordinal)));
+        Assert.Equal("0.60", await StoodAsync(Shift(second, 0).Replace("Z", "000000Z", StringComparison.Ordinal)));
 
         async Task<string?> StoodAsync(string at) => (await user.GetAsync($"balances/USD?at={at}")).MustBe(200)["posted"];
         static string Shift(string time, int microseconds) =>
@@ -63,9 +66,44 @@ public sealed class BalanceTests(LedgerSystem system)
     [InlineData("2026-01-31T12:00Z")]
     [InlineData("1767225600")]
     [InlineData("")]
+    [InlineData("2026-01-31T12:00:00.Z")]
+    [InlineData("2026-01-31T12:00:00,5Z")]
+    [InlineData("2026-01-31T12:00:00%2B0100")]
+    [InlineData("2026-01-31T12:00:00%2B01")]
+    [InlineData("2026-01-31T12:00:00%2B1:00")]
+    [InlineData("2026-01-31T12:00:00%2B24:00")]
+    [InlineData("2026-01-31T12:00:00%2B01:60")]
+    [InlineData("2026-01-31T12:00:00+01:00")]
+    [InlineData("2026-01-31T12:00:00%20Z")]
+    [InlineData("2026-01-31%2012:00:00Z")]
+    [InlineData("%202026-01-31T12:00:00Z")]
+    [InlineData("2026-01-31T12:00:00Z%0A")]
+    [InlineData("2026-01-31T24:00:00Z")]
+    [InlineData("2026-01-31T12:60:00Z")]
+    [InlineData("2026-01-31T12:00:60Z")]
+    [InlineData("2026-01-31T12:00:61Z")]
+    [InlineData("2026-1-31T12:00:00Z")]
+    [InlineData("0000-01-01T00:00:00Z")]
+    [InlineData("0001-01-01T00:00:00%2B00:01")]
+    [InlineData("9999-12-31T23:59:59-00:01")]
+    [InlineData("%D9%A2026-01-31T12:00:00Z")]
     public async Task A_time_is_one_of_RFC_3339(string at)
     {
         var answer = (await (await system.NewUserAsync()).GetAsync($"balances/USD?at={at}")).MustBe(400, "validation_failed");
         Assert.True(answer.Json.GetProperty("errors").TryGetProperty("at", out _), answer.Text);
     }
+
+    [Theory]
+    [InlineData("2999-01-31t12:00:00z")]
+    [InlineData("2999-01-31T12:00:00.1Z")]
+    [InlineData("2999-01-31T12:00:00.123456789Z")]
+    [InlineData("2999-01-31T12:00:00.1234567890123456789012345678901234567890Z")]
+    [InlineData("2999-01-31T12:00:00-00:00")]
+    [InlineData("2999-01-31T12:00:00.5%2B23:59")]
+    [InlineData("2999-01-31T12:00:00-23:59")]
+    [InlineData("2016-12-31T23:59:60Z")]
+    [InlineData("1990-12-31T15:59:60-08:00")]
+    [InlineData("0001-01-01T00:00:00Z")]
+    [InlineData("9999-12-31T23:59:59.9999999Z")]
+    public async Task Every_time_of_RFC_3339_is_one(string at) => (await (await system.NewUserAsync()).GetAsync($"balances/USD?at={at}")).MustBe(200);
 }
