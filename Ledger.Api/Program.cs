@@ -40,6 +40,7 @@ namespace Ledger.Api
             app.UseStatusCodePages(status => Problem.OfStatus(status.HttpContext).ExecuteAsync(status.HttpContext));
             app.UseRequestTimeouts();
             app.UseBodyLimit();
+            app.UseQuotedCharsets();
             app.UseAuthentication();
             app.UseRateLimiter();
             app.UseAuthorization();

@@ -48,6 +48,9 @@ public static class Problem
         problem.Extensions["code"] = code;
         if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
+        // RFC 9110, section 15.5.2: every 401 says how to do better, also where it was a password that was wrong.
+        if (status == StatusCodes.Status401Unauthorized && context.Response.Headers.WWWAuthenticate.Count == 0)
+            context.Response.Headers.WWWAuthenticate = "Bearer";
     }
 
     public static string TypeOf(string code) => $"urn:ledger:problem:{code}";

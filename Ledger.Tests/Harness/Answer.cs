@@ -44,6 +44,9 @@ public sealed record Answer(int Status, HttpResponseHeaders Headers, string? Con
             Assert.False(string.IsNullOrEmpty(this[field]), $"A problem without {field}: {Text}");
         Assert.Equal(status, Json.GetProperty("status").GetInt32());
         Assert.Equal(code, Code);
+        // RFC 9110, section 15.5.2.
+        if (status == 401)
+            Assert.Equal("Bearer", Assert.Single(Headers.WwwAuthenticate).Scheme);
         return this;
     }
 }

@@ -222,6 +222,9 @@ public sealed class MalformedRequestTests(LedgerSystem system)
     [InlineData("application/xml")]
     [InlineData("application/json; charset=no-such-charset")]
     [InlineData("application/json; charset=utf-7")]
+    [InlineData("application/json; charset=\"no-such-charset\"")]
+    [InlineData("application/json; charset=\"utf 8\"")]
+    [InlineData("application/json; charset=\"utf-8")]
     public async Task A_body_of_another_type_is_refused(string? contentType)
     {
         var user = await system.NewUserAsync();
@@ -233,6 +236,22 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         (await user.PostAsync("deposits", content)).MustBe(415, "unsupported_media_type");
 
         Assert.Equal(0, await Books.RowsOfAsync(await system.DatabaseAsync(), user.Id));
+    }
+
+    /// <summary>RFC 9110, section 5.6.6: the value of a parameter may be quoted, and means the same.</summary>
+    [Theory]
+    [InlineData("application/json; charset=utf-8")]
+    [InlineData("application/json;charset=\"utf-8\"")]
+    [InlineData("application/json; charset=\"UTF-8\"")]
+    [InlineData("Application/JSON; profile=\"x\"; charset=\"ut\\f-8\"")]
+    public async Task JSON_in_UTF_8_is_taken_however_that_is_said(string contentType)
+    {
+        var user = await system.NewUserAsync();
+        var content = Json("""{"currency":"USD","amount":"1.00"}"""u8.ToArray());
+        content.Headers.Remove("Content-Type");
+        content.Headers.TryAddWithoutValidation("Content-Type", contentType);
+
+        (await user.PostAsync("deposits", content)).MustBe(201);
     }
 
     [Theory]
