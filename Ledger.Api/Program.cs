@@ -45,14 +45,15 @@ namespace Ledger.Api
             app.UseRateLimiter();
             app.UseAuthorization();
 
-            var api = app.MapGroup("/api/v1");
+            var routes = app.MapGroup("").AnswerHead();
+            var api = routes.MapGroup("/api/v1");
             api.MapIdentity();
             api.MapCurrencies();
             api.MapBalances();
             api.MapTransactions();
             api.MapAdministration();
-            app.MapOpenApi().AllowAnonymous();
-            app.MapScalar();
+            routes.MapOpenApi().AllowAnonymous();
+            routes.MapScalar();
             app.MapServiceHealth();
             app.LogSelfServiceDeposits();
             app.StartCountersAtZero();

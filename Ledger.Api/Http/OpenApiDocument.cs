@@ -13,6 +13,8 @@ public static class OpenApiDocument
 {
     public static void AddOpenApiDocument(this IHostApplicationBuilder builder) => builder.Services.AddOpenApi(options =>
     {
+        // That whatever is read has a head is no operation of its own.
+        options.ShouldInclude = description => description.HttpMethod != HttpMethods.Head;
         options.AddDocumentTransformer((document, context, _) =>
         {
             document.Info = new OpenApiInfo

@@ -5,7 +5,7 @@ namespace Ledger.Api.Http;
 /// <summary>The API explorer at <c>/scalar</c>: the package's page and its own copy of Scalar's script.</summary>
 public static class ScalarPage
 {
-    public static void MapScalar(this WebApplication app) => app
+    public static void MapScalar(this IEndpointRouteBuilder routes) => routes
         .MapScalarApiReference("/scalar", options =>
         {
             options.Title = "Ledger API";

@@ -13,9 +13,9 @@ public static class ScalarPage
 
     private static readonly string s_script = Path.Combine(AppContext.BaseDirectory, "scalar", "standalone.js");
 
-    public static void MapScalar(this WebApplication app)
+    public static void MapScalar(this IEndpointRouteBuilder routes)
     {
-        var scalar = app.MapGroup("/scalar").AllowAnonymous().ExcludeFromDescription();
+        var scalar = routes.MapGroup("/scalar").AllowAnonymous().ExcludeFromDescription();
         scalar.MapGet("", (HttpContext context) =>
         {
             context.Response.Headers.ContentSecurityPolicy = ContentSecurityPolicy;
