@@ -24,6 +24,7 @@ public static class OpenApiDocument
                 Description = """
                     Deposits, withdrawals, transfers and balances per currency. Amounts are decimal strings in major units.
                     Errors are problem details (RFC 9457) with a stable `code`; a request whose headers are too large is a bare 431.
+                    A field or a parameter that is not known is refused.
 
                     To try it here: **Register** Alice and Bob, **Login** as Alice, put the `accessToken` of the answer into
                     **Authentication**, and deposit. The examples work as they stand.

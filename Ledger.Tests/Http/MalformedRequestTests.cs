@@ -319,6 +319,35 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         (await (await system.NewUserAsync()).Api.SendAsync(request)).MustBe(status, code);
     }
 
+    /// <summary>As an unknown field of a body is: what a client misspelt would otherwise be a default in disguise.</summary>
+    [Theory]
+    [InlineData("GET", "transactions?limt=5", "limt")]
+    [InlineData("GET", "transactions?limit=5&Kinds=deposit", "Kinds")]
+    [InlineData("GET", "balances?at=2026-01-31T12:00:00Z", "at")]
+    [InlineData("GET", "balances/USD?currency=EUR", "currency")]
+    [InlineData("GET", "identity/me?x", "x")]
+    [InlineData("GET", "currencies?=x", "")]
+    [InlineData("POST", "deposits?currency=USD", "currency")]
+    public async Task A_query_parameter_that_is_not_known_is_refused_and_named(string method, string path, string parameter)
+    {
+        var user = await system.NewUserAsync();
+
+        var answer = (method == "GET" ? await user.GetAsync(path) : await user.PostAsync(path, new { currency = "USD", amount = "1.00" })).MustBe(400, "validation_failed");
+
+        Assert.Equal(parameter, Assert.Single(answer.Json.GetProperty("errors").EnumerateObject()).Name);
+        Assert.Equal(0, await Books.RowsOfAsync(await system.DatabaseAsync(), user.Id));
+    }
+
+    [Fact]
+    public async Task Who_may_not_ask_is_told_so_before_what_was_asked_is_looked_at()
+    {
+        var user = await system.NewUserAsync();
+        (await user.Api.GetAsync("transactions?limt=5")).MustBe(401, "unauthenticated");
+        (await user.GetAsync("admin/users?limt=5")).MustBe(403, "forbidden");
+        (await user.GetAsync("transactions?LIMIT=5")).MustBe(200);
+        (await user.GetAsync("transactions?")).MustBe(200);
+    }
+
     private static ByteArrayContent Json(byte[] body)
     {
         var content = new ByteArrayContent(body);
