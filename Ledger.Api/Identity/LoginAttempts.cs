@@ -46,9 +46,12 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             return await FailAsync(context, address, candidate?.Id);
         if (candidate.IsFrozen)
             return new LoginAttempt(LoginOutcome.Frozen);
-        return new LoginAttempt(
-            LoginOutcome.Succeeded, candidate.Id,
-            verdict == PasswordVerificationResult.SuccessRehashNeeded ? await RehashAsync(candidate, password) : candidate.PasswordHash);
+        if (verdict == PasswordVerificationResult.Success)
+            return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, candidate.PasswordHash);
+        return await RehashAsync(candidate, password) is { } rehashed
+            ? new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, rehashed)
+            // Another login did the same, or the password was changed: what is there now counts.
+            : await CheckAsync(context, email, password);
     }
 
     // One statement counts, so that attempts at once are all counted.
@@ -75,15 +78,16 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             : new LoginAttempt(LoginOutcome.Failed);
     }
 
-    // The password was hashed with fewer rounds than are asked for by now; this is the moment when it is known.
-    private async Task<string> RehashAsync(Candidate candidate, string password)
+    // The password was hashed with fewer rounds than are asked for by now; this is the moment when it is known. Null if another hash
+    // came first.
+    private async Task<string?> RehashAsync(Candidate candidate, string password)
     {
         var hash = hasher.HashPassword(new User { Id = candidate.Id }, password);
         await using var update = database.CreateCommand("update identity.users set password_hash = $3 where id = $1 and password_hash = $2");
         update.Parameters.Add(new() { Value = candidate.Id });
         update.Parameters.Add(new() { Value = candidate.PasswordHash });
         update.Parameters.Add(new() { Value = hash });
-        return await update.ExecuteNonQueryAsync(CancellationToken.None) == 1 ? hash : candidate.PasswordHash;
+        return await update.ExecuteNonQueryAsync(CancellationToken.None) == 1 ? hash : null;
     }
 
     private sealed record Candidate(Guid Id, string PasswordHash, bool IsFrozen);
