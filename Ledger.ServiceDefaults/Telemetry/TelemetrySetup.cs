@@ -76,7 +76,7 @@ public static partial class TelemetrySetup
         {
             var name = $"OTEL_EXPORTER_OTLP_{signal}ENDPOINT";
             if (configuration[name] is { Length: > 0 } value && !(Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"))
-                throw new ConfigurationException($"{name}: '{value}' is not an address such as http://localhost:4317.");
+                throw new ConfigurationException($"{name} is not an address such as http://localhost:4317.");
         }
     }
 
