@@ -29,6 +29,7 @@ public sealed class LocalSystem : IAsyncDisposable
     private readonly int _otlpPort;
     private LocalProcess? _portMapper;
     private LocalProcess? _rabbitMq;
+    private Command? _rabbitMqControl;
     private LocalProcess? _postgres;
     private LocalProcess? _dashboard;
     private bool _disposed;
@@ -124,6 +125,10 @@ public sealed class LocalSystem : IAsyncDisposable
     public Task<(int ExitCode, IReadOnlyList<string> Output)> RunCliAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken = default) =>
         Launcher.RunAsync(ServiceCommand("Ledger.Cli", "ledger.dll", arguments, ServiceEnvironment()), cancellationToken);
 
+    /// <summary>Runs <c>rabbitmqctl</c> against this system's RabbitMQ to its end and returns its exit code and what it wrote.</summary>
+    public Task<(int ExitCode, IReadOnlyList<string> Output)> RunRabbitMqControlAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken = default) =>
+        Launcher.RunAsync(_rabbitMqControl! with { Arguments = arguments }, cancellationToken);
+
     /// <summary>Stops API and worker first, then RabbitMQ and PostgreSQL, and deletes an ephemeral data directory.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -180,7 +185,7 @@ public sealed class LocalSystem : IAsyncDisposable
 
     private async Task StartRabbitMqAsync(CancellationToken cancellationToken)
     {
-        (_portMapper, _rabbitMq) = RabbitMqServer.Create(_data, _rabbitMqPort, _managementPort, _options);
+        (_portMapper, _rabbitMq, _rabbitMqControl) = RabbitMqServer.Create(_data, _rabbitMqPort, _managementPort, _options);
         await StartHealthyAsync(_portMapper, cancellationToken);
         await StartHealthyAsync(_rabbitMq, cancellationToken);
     }

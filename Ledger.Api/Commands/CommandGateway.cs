@@ -32,13 +32,13 @@ public sealed partial class CommandGateway(
     /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
     /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
     /// <returns>
-    /// The reply, or null if there is none: because the wait ran out, or (<c>IsLost</c>) because the broker is away, refused the
-    /// command, or was lost while it was under way. After null the command may or may not reach the worker.
+    /// The reply, or null if there is none: because the wait ran out, or (<c>IsLost</c>) because the broker is away or takes no messages, refused
+    /// the command, or was lost while it was under way. After null the command may or may not reach the worker.
     /// </returns>
     /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
     public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait)
     {
-        if (!IsOpen)
+        if (!IsReady)
             return (null, true);
 
         var answer = new Waiting(Stopwatch.GetTimestamp() + (long)(wait.TotalSeconds * Stopwatch.Frequency));
@@ -48,7 +48,7 @@ public sealed partial class CommandGateway(
             if (!_queue.TryAdd(command))
                 throw new GatewayFullException();
             // The session may have ended, and told everybody who waited, just before this one began to.
-            return IsOpen ? await answer.Task : (null, true);
+            return IsReady ? await answer.Task : (null, true);
         }
         finally
         {
@@ -56,8 +56,11 @@ public sealed partial class CommandGateway(
         }
     }
 
-    /// <summary>Whether a command can be sent now: the broker is there, and fewer than <see cref="GatewayOptions.QueueLength"/> wait.</summary>
-    public bool CanPost => IsOpen && _queue.HasRoom;
+    /// <summary>Whether the broker is there and takes messages.</summary>
+    public bool IsReady => IsOpen && !broker.IsBlocked;
+
+    /// <summary>Whether a command can be sent now: the broker takes it, and fewer than <see cref="GatewayOptions.QueueLength"/> wait.</summary>
+    public bool CanPost => IsReady && _queue.HasRoom;
 
     /// <summary>
     /// Sends a recorded command without waiting for a reply. Where that has become impossible since <see cref="CanPost"/> said
@@ -65,7 +68,7 @@ public sealed partial class CommandGateway(
     /// </summary>
     public void Post(Command command)
     {
-        if (IsOpen)
+        if (IsReady)
             _queue.TryAdd(command);
     }
 
@@ -73,6 +76,8 @@ public sealed partial class CommandGateway(
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         lifetime.ApplicationStopping.Register(() => _ = Task.Delay(PatienceWhileStopping, CancellationToken.None).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
+        // What is under way is held up with the rest: it is sent when RabbitMQ takes messages again, and by the relay too.
+        broker.Blocked += GiveUp;
         _expiry = new Timer(_ => Expire(), null, ExpiryInterval, ExpiryInterval);
         await base.StartAsync(cancellationToken);
     }
@@ -172,7 +177,7 @@ public sealed partial class CommandGateway(
             json.Flush();
             try
             {
-                await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body.WrittenMemory, cancellationToken);
+                await broker.PublishCommandsAsync(channel, properties, body.WrittenMemory, cancellationToken);
             }
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {

@@ -18,6 +18,6 @@ public static class GatewaySetup
     private sealed class GatewayCheck(CommandGateway gateway) : IHealthCheck
     {
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            Task.FromResult(gateway.IsOpen ? HealthCheckResult.Healthy() : new HealthCheckResult(context.Registration.FailureStatus));
+            Task.FromResult(gateway.IsReady ? HealthCheckResult.Healthy() : new HealthCheckResult(context.Registration.FailureStatus));
     }
 }

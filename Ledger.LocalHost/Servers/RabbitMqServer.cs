@@ -13,8 +13,8 @@ internal static class RabbitMqServer
 {
     private const string User = "ledger";
 
-    /// <summary>Writes the configuration and describes the two processes.</summary>
-    public static (LocalProcess PortMapper, LocalProcess Broker) Create(DataDirectory data, int port, int managementPort, LocalSystemOptions options)
+    /// <summary>Writes the configuration and describes the two processes, and <c>rabbitmqctl</c> without its arguments.</summary>
+    public static (LocalProcess PortMapper, LocalProcess Broker, Command Control) Create(DataDirectory data, int port, int managementPort, LocalSystemOptions options)
     {
         var server = FindServer();
         var portMapperPort = Ports.Free();
@@ -25,10 +25,10 @@ internal static class RabbitMqServer
         File.WriteAllText(Path.Combine(home, "enabled_plugins"), "[rabbitmq_management].\n");
         var environment = ServerEnvironment(data, home, portMapperPort, distributionPort);
         // For a user's own rabbitmqctl, see docs/running-locally.md.
-        File.WriteAllLines(Path.Combine(home, "rabbitmqctl.env"), [
-            .. environment.Where(variable => variable.Key is "HOME" or "RABBITMQ_NODENAME" or "RABBITMQ_CONF_ENV_FILE" or "ERL_EPMD_PORT")
-                .Select(variable => $"export {variable.Key}='{variable.Value}'"),
-        ]);
+        var controlEnvironment = environment
+            .Where(variable => variable.Key is "HOME" or "RABBITMQ_NODENAME" or "RABBITMQ_CONF_ENV_FILE" or "ERL_EPMD_PORT")
+            .ToDictionary();
+        File.WriteAllLines(Path.Combine(home, "rabbitmqctl.env"), controlEnvironment.Select(variable => $"export {variable.Key}='{variable.Value}'"));
 
         var portMapper = new LocalProcess(new ProcessDefinition("epmd",
             new Command(FindPortMapper(), "-address", "127.0.0.1", "-port", $"{portMapperPort}") { Environment = environment })
@@ -52,7 +52,8 @@ internal static class RabbitMqServer
             StopTimeout = TimeSpan.FromSeconds(30),
             StartTimeout = options.StartTimeout,
         }, options.Log);
-        return (portMapper, broker);
+        var control = new Command(Path.Combine(Path.GetDirectoryName(server)!, "rabbitmqctl")) { Environment = controlEnvironment, WorkingDirectory = home };
+        return (portMapper, broker, control);
     }
 
     /// <summary>What the services connect with.</summary>

@@ -64,6 +64,15 @@ public sealed class FaultSystem : IAsyncLifetime
         Database.Clear();
     }
 
+    /// <summary>What an operator does with <c>rabbitmqctl</c>; returns the lines that it wrote.</summary>
+    public async Task<IReadOnlyList<string>> ControlRabbitMqAsync(params string[] arguments)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        var (exitCode, output) = await Processes.RunRabbitMqControlAsync(arguments, patience.Token);
+        Assert.True(exitCode == 0, string.Join('\n', output));
+        return output;
+    }
+
     /// <summary>Waits until an API says that it is not ready.</summary>
     public async Task NoticedAsync()
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using Ledger.Core.Messaging;
@@ -294,6 +295,69 @@ public sealed class OutageTests(FaultSystem system)
         await system.Processes.RabbitMq.TerminateAsync(restart: false);
         await system.NoticedAsync();
         await system.RecoveredAsync();
+    }
+
+    [Fact]
+    public async Task A_RabbitMQ_short_of_memory_keeps_no_client_waiting_and_takes_up_again_what_it_held()
+    {
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        var answers = new List<Answer>();
+        var start = Stopwatch.GetTimestamp();
+        await system.ControlRabbitMqAsync("set_vm_memory_high_watermark", "0.000001");
+        try
+        {
+            // RabbitMQ tells none but those who publish; the first whose command is held up is answered at once all the same.
+            await Eventually.TrueAsync(async () =>
+            {
+                answers.Add(await user.DepositAsync("1.00", prefer: "wait=30"));
+                return answers[^1].Status == 202;
+            });
+            foreach (var prefer in (string[])["wait=30", "respond-async"])
+                answers.Add((await user.DepositAsync("1.00", prefer: prefer)).MustBe(202));
+            // The alarm lasts until the test is done with it.
+            Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 25);
+            Assert.Equal(503, (await user.Api.GetAsync("/health")).Status);
+            (await user.GetAsync("balances")).MustBe(200);
+        }
+        finally
+        {
+            await system.ControlRabbitMqAsync("set_vm_memory_high_watermark", "0.3");
+        }
+
+        foreach (var answer in answers)
+            Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, TimeSpan.FromSeconds(20)))["status"]);
+        await system.RecoveredAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        Assert.Equal(2 + answers.Count, await user.BalanceAsync());
+    }
+
+    [Fact]
+    public async Task An_API_whose_messages_are_not_confirmed_says_so_and_is_well_again_by_itself()
+    {
+        // As where a quorum queue has lost its leader, and most of its members.
+        const string Queue = "list_to_atom(\"%2F_ledger.commands\")";
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        await system.ControlRabbitMqAsync("eval", $"sys:suspend({Queue}).");
+        Answer answer;
+        try
+        {
+            answer = (await user.DepositAsync("1.00", prefer: "wait=1")).MustBe(202);
+            await Eventually.TrueAsync(async () => !await system.Processes.Apis[0].IsHealthyAsync(), FaultSystem.Recovery, () => "The API finds nothing amiss.");
+            // From now on nobody waits in vain.
+            (await user.DepositAsync("1.00", prefer: "wait=60")).MustBe(202);
+        }
+        finally
+        {
+            await system.ControlRabbitMqAsync("eval", $"sys:resume({Queue}).");
+        }
+
+        await system.RecoveredAsync();
+        Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, FaultSystem.Recovery))["status"]);
+        (await user.DepositAsync("1.00")).MustBe(201);
+        await Eventually.TrueAsync(async () => await user.BalanceAsync() == 3, FaultSystem.Recovery);
     }
 
     private static void Unavailable(Answer answer)

@@ -10,7 +10,8 @@ namespace Ledger.Worker.Backlog;
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    // Longer than the connection's own: it is given up when that runs out.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
     private readonly BrokerConnection _broker;
     private readonly NpgsqlDataSource _database;
@@ -65,8 +66,8 @@ public sealed partial class BacklogMonitor : BackgroundService
 
     private async Task<QueueDepth?> QueueAsync(CancellationToken cancellationToken)
     {
-        // Whoever consumes connects again.
-        if (!_broker.IsOpen)
+        // Whoever consumes connects again; and RabbitMQ does not answer where it takes nothing.
+        if (!_broker.IsReady)
             return null;
         var connection = await _broker.OpenAsync(cancellationToken);
         await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);

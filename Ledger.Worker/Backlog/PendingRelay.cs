@@ -52,7 +52,7 @@ public sealed partial class PendingRelay(
     /// <summary>Publishes what is due, up to a bound; true if there may be more to publish.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
     {
-        if (!broker.IsOpen)
+        if (!broker.IsReady)
             return false;
         var (commands, unreadable) = await PendingCommands.TakeForRelayAsync(
             database, options.Value.RelayBatch, TimeSpan.FromSeconds(options.Value.RelayAgainSeconds), cancellationToken);
@@ -69,7 +69,7 @@ public sealed partial class PendingRelay(
             foreach (var envelope in Envelope.Split(commands))
             {
                 var body = JsonSerializer.SerializeToUtf8Bytes(envelope, MessageJson.Default.Envelope);
-                await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, body, cancellationToken);
+                await broker.PublishCommandsAsync(channel, properties, body, cancellationToken);
                 published += envelope.Commands.Count;
             }
             foreach (var command in unreadable)

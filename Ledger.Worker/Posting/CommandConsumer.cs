@@ -26,6 +26,9 @@ internal sealed partial class CommandConsumer(
     private long _waiting;
     private long _lastProgress = clock.GetTimestamp();
 
+    /// <summary>Whether it consumes, and RabbitMQ takes what it publishes.</summary>
+    public bool IsReady => IsOpen && !broker.IsBlocked;
+
     /// <summary>How long messages have been waiting in this process without one of them getting done; zero if none waits.</summary>
     public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
 
@@ -92,7 +95,8 @@ internal sealed partial class CommandConsumer(
 
     private void EndIfIdle(ChannelWriter<Delivery> deliveries)
     {
-        if (Interlocked.Read(ref _waiting) == 0 && clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
+        // While RabbitMQ takes nothing, it would not take a new consumer either.
+        if (!broker.IsBlocked && Interlocked.Read(ref _waiting) == 0 && clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
             deliveries.TryComplete();
     }
 

@@ -8,7 +8,7 @@ internal sealed class ConsumerCheck(CommandConsumer consumer) : IHealthCheck
     private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(30);
 
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        Task.FromResult(consumer.IsOpen && consumer.Stalled < MaxStall
+        Task.FromResult(consumer.IsReady && consumer.Stalled < MaxStall
             ? HealthCheckResult.Healthy()
             : new HealthCheckResult(context.Registration.FailureStatus));
 }
