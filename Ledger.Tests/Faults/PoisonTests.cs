@@ -91,6 +91,45 @@ public sealed class PoisonTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task A_queue_of_dead_letters_that_takes_no_more_stops_nobody_and_nothing_is_lost_for_it()
+    {
+        const int Bad = 8;
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        await system.ControlRabbitMqAsync("set_policy", "full", $"^{Topology.DeadLetterQueue}$", """{"max-length":1,"overflow":"reject-publish"}""", "--apply-to", "queues");
+        try
+        {
+            for (var i = 0; i < Bad; i++)
+            {
+                await broker.PublishAsync("not an envelope"u8.ToArray());
+                (await user.DepositAsync("1.00", prefer: "wait=3")).MustBe(201);
+            }
+
+            // Some there, the others still in the queue that they came in, for RabbitMQ to move when it can.
+            await Eventually.TrueAsync(async () => await CountAsync(Topology.DeadLetterQueue) + await CountAsync(Topology.CommandQueue) == Bad);
+            Assert.InRange(await CountAsync(Topology.CommandQueue), 1, Bad - 1);
+            Assert.Equal(Bad, await user.BalanceAsync());
+        }
+        finally
+        {
+            await system.ControlRabbitMqAsync("clear_policy", "full");
+        }
+
+        // RabbitMQ tries again every three minutes, and at its start.
+        await system.Processes.RabbitMq.TerminateAsync(restart: false);
+        await system.NoticedAsync();
+        await system.RecoveredAsync();
+        await Eventually.TrueAsync(async () => await CountAsync(Topology.DeadLetterQueue) == Bad && await CountAsync(Topology.CommandQueue) == 0);
+        await system.ControlRabbitMqAsync("purge_queue", Topology.DeadLetterQueue);
+
+        // All messages, also those that RabbitMQ has put aside; by AMQP it tells only of those that a consumer could have.
+        async Task<int> CountAsync(string queue) => int.Parse(
+            (await system.ControlRabbitMqAsync("list_queues", "--quiet", "--no-table-headers", "name", "messages")).Single(line => line.StartsWith($"{queue}\t", StringComparison.Ordinal)).Split('\t')[1],
+            System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public async Task However_often_a_message_came_back_its_commands_are_posted()
     {
         await system.RecoveredAsync();

@@ -43,6 +43,28 @@ internal sealed class Acknowledgements : IAsyncDisposable
         }
     }
 
+    /// <summary>Acknowledges these messages one by one, but has RabbitMQ itself move those that are <paramref name="refused"/> to the dead letters.</summary>
+    public async Task SettleAsync(IReadOnlyList<Delivery> deliveries, IReadOnlySet<ulong> refused)
+    {
+        await _sending.WaitAsync(_closed.Token);
+        try
+        {
+            // Up to a tag that is settled already nothing more can be acknowledged.
+            await SendAsync();
+            foreach (var delivery in deliveries)
+            {
+                if (refused.Contains(delivery.Tag))
+                    await _channel.BasicRejectAsync(delivery.Tag, requeue: false, _closed.Token);
+                else
+                    await _channel.BasicAckAsync(delivery.Tag, multiple: false, _closed.Token);
+            }
+        }
+        finally
+        {
+            _sending.Release();
+        }
+    }
+
     /// <summary>Acknowledges the rest, as long as the session lasts.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -18,7 +18,6 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 {
     private static readonly TimeSpan WarningInterval = TimeSpan.FromMinutes(1);
 
-
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
     private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
 
@@ -27,15 +26,20 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
     /// <summary>Returns when the broker has decided on events and confirmed dead letters; before that no message may be acknowledged.</summary>
     /// <param name="publishing">A channel with publisher confirms.</param>
     /// <param name="replying">A channel without: a reply that gets lost is found in the database.</param>
-    public async Task AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
+    /// <returns>
+    /// The tags of messages that hold something for the dead letters, whose queue takes no more: to be rejected. RabbitMQ keeps such a message
+    /// aside, and moves it there when there is room.
+    /// </returns>
+    public async Task<IReadOnlySet<ulong>> AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
     {
         using (batch.Trace?.StartStep("send replies", batch.Answers.Count, ActivityKind.Producer))
             await ReplyAsync(batch.Answers, replying, cancellationToken);
         using (batch.Trace?.StartStep("send ledger.events", batch.Answers.Count, ActivityKind.Producer))
             await PublishEventsAsync(batch.Answers, publishing, cancellationToken);
-        await DeadLetterAsync(batch, publishing, cancellationToken);
+        var refused = await DeadLetterAsync(batch, publishing, cancellationToken);
         batch.Trace?.End(batch.Answers);
         PostingMetrics.Count(batch);
+        return refused;
     }
 
     private static async Task ReplyAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
@@ -121,23 +125,42 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
     }
 
-    private async Task DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
+    private async Task<IReadOnlySet<ulong>> DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
     {
-        foreach (var message in batch.Unreadable)
+        var refused = new HashSet<ulong>();
+        var answered = 0;
+        foreach (var delivery in batch.Deliveries)
         {
-            const string Reason = "The message is not an envelope of commands.";
-            await DeadLetterAsync(channel, message, Reason, cancellationToken);
-            foreach (var id in EnvelopeReader.IdsIn(message))
-                await PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken);
-        }
+            foreach (var message in delivery.Unreadable)
+            {
+                const string Reason = "The message is not an envelope of commands.";
+                await SetAsideAsync(delivery, message, Reason);
+                foreach (var id in EnvelopeReader.IdsIn(message))
+                    await PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken);
+            }
 
-        foreach (var (_, result) in batch.Answers)
+            for (var end = answered + delivery.Commands.Count; answered < end; answered++)
+            {
+                var result = batch.Answers[answered].Result;
+                if (result.Failure is not { } reason)
+                    continue;
+                await SetAsideAsync(delivery, JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope), reason);
+                await PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken);
+            }
+        }
+        return refused;
+
+        async Task SetAsideAsync(Delivery delivery, ReadOnlyMemory<byte> message, string reason)
         {
-            if (result.Failure is not { } reason)
-                continue;
-            var envelope = JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope);
-            await DeadLetterAsync(channel, envelope, reason, cancellationToken);
-            await PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken);
+            try
+            {
+                await DeadLetterAsync(channel, message, reason, cancellationToken);
+            }
+            catch (PublishException e) when (!e.IsReturn)
+            {
+                refused.Add(delivery.Tag);
+                LogFull(reason);
+            }
         }
     }
 
@@ -149,6 +172,9 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
             DeliveryMode = DeliveryModes.Persistent,
             Headers = new Dictionary<string, object?> { [Topology.ReasonHeader] = reason },
         }, message, cancellationToken);
+
+    [LoggerMessage(LogLevel.Warning, "The queue of dead letters takes no more. RabbitMQ keeps the message until it does: {Reason}")]
+    private partial void LogFull(string reason);
 
     [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused what was published as {RoutingKey}; it does not get it again")]
     private partial void LogRefused(string routingKey);

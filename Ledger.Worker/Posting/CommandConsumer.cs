@@ -135,7 +135,6 @@ internal sealed partial class CommandConsumer(
     {
         var commands = new List<Command>(count);
         var replyTo = new List<string?>(count);
-        var unreadable = new List<byte[]>();
         foreach (var delivery in deliveries)
         {
             foreach (var command in delivery.Commands)
@@ -143,7 +142,6 @@ internal sealed partial class CommandConsumer(
                 commands.Add(command);
                 replyTo.Add(delivery.ReplyTo);
             }
-            unreadable.AddRange(delivery.Unreadable);
         }
 
         PostingMetrics.RecordAge(commands, clock.GetUtcNow().UtcDateTime);
@@ -155,7 +153,7 @@ internal sealed partial class CommandConsumer(
         var answers = new Answer[results.Length];
         for (var i = 0; i < answers.Length; i++)
             answers[i] = new Answer(replyTo[i], results[i]);
-        return new PostedBatch(deliveries[^1].Tag, deliveries.Count, answers, unreadable, trace);
+        return new PostedBatch(deliveries, answers, trace);
     }
 
     private async Task<PostedBatch> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
@@ -164,7 +162,7 @@ internal sealed partial class CommandConsumer(
         var answers = new List<Answer>();
         foreach (var command in delivery.Commands)
             answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
-        return new PostedBatch(delivery.Tag, 1, answers, delivery.Unreadable, null);
+        return new PostedBatch([delivery], answers, null);
     }
 
     private async Task AnswerAsync(
@@ -175,8 +173,11 @@ internal sealed partial class CommandConsumer(
             await using var acknowledgements = new Acknowledgements(consuming, Math.Max(1, options.Value.Prefetch / 4), closed);
             await foreach (var batch in posted.ReadAllAsync(closed.Token))
             {
-                await answerer.AnswerAsync(batch, publishing, replying, closed.Token);
-                await acknowledgements.AddAsync(batch.LastTag, batch.Messages);
+                var refused = await answerer.AnswerAsync(batch, publishing, replying, closed.Token);
+                if (refused.Count == 0)
+                    await acknowledgements.AddAsync(batch.Deliveries[^1].Tag, batch.Deliveries.Count);
+                else
+                    await acknowledgements.SettleAsync(batch.Deliveries, refused);
             }
         }
         catch

@@ -11,12 +11,10 @@ namespace Ledger.Worker.Posting;
 internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOnlyList<Command> Commands, IReadOnlyList<byte[]> Unreadable);
 
 /// <summary>Messages that were posted together, with what became of their commands.</summary>
-/// <param name="LastTag">The last message's: acknowledging it acknowledges all of them.</param>
-/// <param name="Messages">How many they are.</param>
-/// <param name="Answers">In the order of the commands.</param>
-/// <param name="Unreadable">What no command could be read from.</param>
+/// <param name="Deliveries">In the order in which they came.</param>
+/// <param name="Answers">In the order of the deliveries' commands.</param>
 /// <param name="Trace">The spans of those commands that are traced; null if none is.</param>
-internal sealed record PostedBatch(ulong LastTag, int Messages, IReadOnlyList<Answer> Answers, IReadOnlyList<byte[]> Unreadable, BatchTrace? Trace);
+internal sealed record PostedBatch(IReadOnlyList<Delivery> Deliveries, IReadOnlyList<Answer> Answers, BatchTrace? Trace);
 
 /// <summary>What became of a command, and who waits to hear it.</summary>
 internal readonly record struct Answer(string? ReplyTo, PostingResult Result);

@@ -56,8 +56,9 @@ internal static class PostingMetrics
 
     public static void Count(PostedBatch batch)
     {
-        if (batch.Unreadable.Count > 0)
-            DeadLetters.Add(batch.Unreadable.Count);
+        var unreadable = batch.Deliveries.Sum(delivery => delivery.Unreadable.Count);
+        if (unreadable > 0)
+            DeadLetters.Add(unreadable);
         foreach (var (_, result) in batch.Answers)
         {
             switch (result.Decision)
