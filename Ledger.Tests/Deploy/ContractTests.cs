@@ -60,7 +60,9 @@ public sealed class ContractTests
 
         foreach (var container in Rendering.Load(name).Services.Select(service => Rendering.PodOf(service).At("containers.0")!))
         {
-            Assert.Equal("/health", container.Text("readinessProbe.httpGet.path"));
+            Assert.Equal("/health", container.Text("startupProbe.httpGet.path"));
+            // What an API that has lost RabbitMQ still answers, its service must bring.
+            Assert.Equal("/alive", container.Text("readinessProbe.httpGet.path"));
             Assert.Equal("/alive", container.Text("livenessProbe.httpGet.path"));
             Assert.All((string[])["startupProbe", "readinessProbe", "livenessProbe"], probe => Assert.Contains(container.Text($"{probe}.httpGet.path"), answered));
         }

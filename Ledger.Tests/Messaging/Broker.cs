@@ -27,8 +27,8 @@ internal sealed class Broker : IAsyncDisposable
         PublishAsync(JsonSerializer.SerializeToUtf8Bytes(new Envelope(commands), MessageJson.Default.Envelope));
 
     /// <summary>A message as it stands; returns when the queue has it.</summary>
-    public async Task PublishAsync(byte[] message) => await _channel.BasicPublishAsync(
-        "", Topology.CommandQueue, mandatory: true, new BasicProperties { DeliveryMode = DeliveryModes.Persistent }, message);
+    public async Task PublishAsync(byte[] message, IDictionary<string, object?>? headers = null) => await _channel.BasicPublishAsync(
+        "", Topology.CommandQueue, mandatory: true, new BasicProperties { DeliveryMode = DeliveryModes.Persistent, Headers = headers }, message);
 
     /// <summary>Messages in a queue that no consumer holds.</summary>
     public Task<uint> WaitingAsync(string queue = Topology.CommandQueue) => _channel.MessageCountAsync(queue);

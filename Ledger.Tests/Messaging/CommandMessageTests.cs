@@ -108,6 +108,24 @@ public sealed class CommandMessageTests(LedgerSystem system)
         await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text == text && !string.IsNullOrEmpty(message.Reason))));
     }
 
+    [Theory]
+    [InlineData("many")]
+    [InlineData(true)]
+    [InlineData(null)]
+    public async Task A_message_is_posted_whatever_its_sender_says_of_its_deliveries(object? count)
+    {
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var first = market.Deposit(market.Users[0], 100);
+        var second = market.Deposit(market.Users[0], 200);
+
+        await broker.PublishAsync(
+            JsonSerializer.SerializeToUtf8Bytes(new Envelope([first]), MessageJson.Default.Envelope), new Dictionary<string, object?> { ["x-delivery-count"] = count });
+        await broker.PublishAsync(second);
+
+        await PostedAsync(market, [first, second]);
+    }
+
     [Fact]
     public async Task A_dead_letter_is_kept_however_often_somebody_looks_at_it()
     {

@@ -190,10 +190,10 @@ internal sealed partial class CommandConsumer(
 
     private static Delivery Read(BasicDeliverEventArgs message)
     {
-        // Quorum queues count how often a message came back; the first delivery has no count.
-        var number = 1 + (message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out var count) == true
-            ? Convert.ToInt64(count, System.Globalization.CultureInfo.InvariantCulture)
-            : 0);
+        // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place.
+        object? count = null;
+        message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out count);
+        var number = 1 + count switch { long returned => returned, int returned => returned, _ => 0 };
         var (commands, unreadable) = EnvelopeReader.Read(message.Body);
         return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
     }
