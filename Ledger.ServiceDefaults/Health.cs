@@ -12,7 +12,8 @@ namespace Ledger.ServiceDefaults;
 
 /// <summary>
 /// Readiness (<c>/health</c>, <c>/ready</c>): can this process do its work, with what it depends on. Liveness
-/// (<c>/alive</c>, <c>/live</c>): does the process itself still answer. Always mapped: probes need them everywhere.
+/// (<c>/alive</c>, <c>/live</c>): does the process itself still answer. Always mapped: probes need them everywhere. Kubernetes
+/// asks the first at the start alone: an API that has lost RabbitMQ still has answers.
 /// </summary>
 public static class Health
 {

@@ -18,12 +18,12 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
     }
 
     /// <summary>
-    /// One session, from connecting to the loss of the connection, which it throws. Sets <see cref="IsOpen"/> once it is at work. One
-    /// that returns is followed by the next at once.
+    /// One session. Sets <see cref="IsOpen"/> once it is at work. Throws when the connection is lost; if it returns, the next begins
+    /// at once.
     /// </summary>
     protected abstract Task RunSessionAsync(CancellationToken stoppingToken);
 
-    /// <summary>After each session, however it ended; <see cref="IsOpen"/> is false by then.</summary>
+    /// <summary>After each session; <see cref="IsOpen"/> is false by then if the connection was lost.</summary>
     protected abstract void OnSessionEnded();
 
     /// <inheritdoc />
@@ -34,21 +34,18 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
             try
             {
                 await RunSessionAsync(stoppingToken);
+                OnSessionEnded();
                 continue;
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
-                break;
             }
             catch (Exception e)
             {
                 LogLost(e.Message);
             }
-            finally
-            {
-                IsOpen = false;
-                OnSessionEnded();
-            }
+            IsOpen = false;
+            OnSessionEnded();
             await Task.Delay(Pause, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }

@@ -5,22 +5,23 @@ using RabbitMQ.Client.Exceptions;
 namespace Ledger.Core.Messaging;
 
 /// <summary>
-/// The process's connection to RabbitMQ. Whoever needs it asks for it each time it starts over, and gets a new one if the
-/// last has closed.
+/// The process's connection to RabbitMQ. Whoever works with it all the time asks for it when it starts over, and gets a new one if
+/// the last has closed.
 /// </summary>
 public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger<BrokerConnection> logger) : IAsyncDisposable
 {
     // A broker that is well confirms within milliseconds, one that is busy within a second or two.
     private static readonly TimeSpan ConfirmPatience = TimeSpan.FromSeconds(15);
 
+    // A broker that does not answer keeps nobody from ending: the client's own patience with it is much longer.
     private static readonly TimeSpan ClosePatience = TimeSpan.FromSeconds(1);
 
     private readonly SemaphoreSlim _opening = new(1);
     private volatile IConnection? _connection;
     private volatile string? _whyBlocked;
 
-    /// <summary>Whether there is a connection, and RabbitMQ reads from it.</summary>
-    public bool IsReady => _connection is { IsOpen: true } && !IsBlocked;
+    /// <summary>The connection, if there is one that RabbitMQ reads from.</summary>
+    public IConnection? Ready => _connection is { IsOpen: true } connection && !IsBlocked ? connection : null;
 
     /// <summary>
     /// Whether RabbitMQ is low on memory or disk, and has left off reading from this connection: it does so with each that has
@@ -46,10 +47,11 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
             if (_whyBlocked is { } reason)
                 throw new IOException($"It takes no messages: {reason}");
 
+            IChannel? channel = null;
             try
             {
                 // Each time: whoever asks may be here because somebody deleted a queue.
-                await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
+                channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
                 await Topology.DeclareAsync(channel, cancellationToken);
             }
             catch (Exception e) when (e is OperationCanceledException or TimeoutException && !cancellationToken.IsCancellationRequested)
@@ -57,6 +59,12 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
                 // The client forgets what it has asked in vain, and does not understand an answer that comes later.
                 await GiveUpAsync(connection);
                 throw new IOException("It did not answer in time", e);
+            }
+            finally
+            {
+                // After the connection was given up: otherwise to close the channel would wait for an answer as long again.
+                if (channel is not null)
+                    await channel.DisposeAsync();
             }
             return connection;
         }
@@ -78,28 +86,27 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
     {
         var connection = _connection;
         var publishing = channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, properties, envelope, cancellationToken).AsTask();
-        while (true)
+        bool wasBlocked;
+        do
         {
-            try
-            {
-                await publishing.WaitAsync(ConfirmPatience, CancellationToken.None);
-                return;
-            }
-            catch (TimeoutException) when (!publishing.IsCompleted)
-            {
-                if (IsBlocked)
-                    continue;
-            }
+            // The time of an alarm does not count.
+            wasBlocked = IsBlocked;
+            await publishing.WaitAsync(ConfirmPatience, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        while (!publishing.IsCompleted && (wasBlocked || IsBlocked));
+
+        if (!publishing.IsCompleted)
+        {
             if (connection is not null)
                 await GiveUpAsync(connection);
             await publishing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             throw new IOException($"It has not confirmed a message for {ConfirmPatience.TotalSeconds:0} s");
         }
+        await publishing;
     }
 
     public async ValueTask DisposeAsync()
     {
-        // A broker that does not answer keeps nobody from ending: the client's own patience with it is much longer.
         if (_connection is { } connection)
             await connection.DisposeAsync().AsTask().WaitAsync(ClosePatience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _opening.Dispose();
@@ -135,7 +142,8 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         return connection;
     }
 
-    private static Task GiveUpAsync(IConnection connection) => connection.AbortAsync(ClosePatience);
+    private static async Task GiveUpAsync(IConnection connection) =>
+        await connection.AbortAsync().WaitAsync(ClosePatience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     [LoggerMessage(LogLevel.Information, "Connected to RabbitMQ at {Endpoint}")]
     private partial void LogConnected(string endpoint);

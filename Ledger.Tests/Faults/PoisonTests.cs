@@ -97,6 +97,7 @@ public sealed class PoisonTests(FaultSystem system)
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
         await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
+        await system.ControlRabbitMqAsync("purge_queue", Topology.DeadLetterQueue);
         await system.ControlRabbitMqAsync("set_policy", "full", $"^{Topology.DeadLetterQueue}$", """{"max-length":1,"overflow":"reject-publish"}""", "--apply-to", "queues");
         try
         {

@@ -10,8 +10,7 @@ namespace Ledger.Worker.Backlog;
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
-    // Longer than the connection's own: it is given up when that runs out.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly BrokerConnection _broker;
     private readonly NpgsqlDataSource _database;
@@ -67,9 +66,8 @@ public sealed partial class BacklogMonitor : BackgroundService
     private async Task<QueueDepth?> QueueAsync(CancellationToken cancellationToken)
     {
         // Whoever consumes connects again; and RabbitMQ does not answer where it takes nothing.
-        if (!_broker.IsReady)
+        if (_broker.Ready is not { } connection)
             return null;
-        var connection = await _broker.OpenAsync(cancellationToken);
         await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
         return new QueueDepth(await channel.MessageCountAsync(Topology.CommandQueue, cancellationToken));
     }

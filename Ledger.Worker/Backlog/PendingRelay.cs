@@ -52,7 +52,7 @@ public sealed partial class PendingRelay(
     /// <summary>Publishes what is due, up to a bound; true if there may be more to publish.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
     {
-        if (!broker.IsReady)
+        if (broker.Ready is not { } connection)
             return false;
         var (commands, unreadable) = await PendingCommands.TakeForRelayAsync(
             database, options.Value.RelayBatch, TimeSpan.FromSeconds(options.Value.RelayAgainSeconds), cancellationToken);
@@ -62,7 +62,6 @@ public sealed partial class PendingRelay(
         var published = 0;
         try
         {
-            var connection = await broker.OpenAsync(cancellationToken);
             await using var channel = await connection.CreateChannelAsync(
                 new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
             var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json" };

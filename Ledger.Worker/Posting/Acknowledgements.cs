@@ -49,7 +49,7 @@ internal sealed class Acknowledgements : IAsyncDisposable
         await _sending.WaitAsync(_closed.Token);
         try
         {
-            // Up to a tag that is settled already nothing more can be acknowledged.
+            // First what waits: its tags are lower, and these are settled one by one.
             await SendAsync();
             foreach (var delivery in deliveries)
             {

@@ -126,8 +126,6 @@ internal sealed partial class CommandConsumer(
                     ? await PostSuspectAsync(gathered[0], cancellationToken)
                     : await PostTogetherAsync(gathered, count, cancellationToken),
                 cancellationToken);
-            Interlocked.Add(ref _waiting, -gathered.Count);
-            Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
         }
     }
 
@@ -178,6 +176,8 @@ internal sealed partial class CommandConsumer(
                     await acknowledgements.AddAsync(batch.Deliveries[^1].Tag, batch.Deliveries.Count);
                 else
                     await acknowledgements.SettleAsync(batch.Deliveries, refused);
+                Interlocked.Add(ref _waiting, -batch.Deliveries.Count);
+                Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
             }
         }
         catch

@@ -1,5 +1,5 @@
 -- An account's entries are in the order of their time, also when the database's clock goes back: by a step, or because another
--- instance took over. So the account knows when its last entry was posted; until it gets its next one, it does not.
+-- instance took over. So an account knows when its last entry was posted; one that was there before learns it with its next.
 alter table ledger.accounts add column last_posted_at timestamptz not null default '-infinity';
 
 create or replace function ledger.post_entries() returns trigger
