@@ -24,7 +24,7 @@ public sealed class CommandHandler(
 
     /// <summary>
     /// 201 once posted, 422 if rejected; 202 once recorded, if the client does not wait, the wait runs out, or the broker is
-    /// away. What was answered 201, 202 or 422 is never lost and never 404.
+    /// away or takes no messages. What was answered 201, 202 or 422 is never lost and never 404.
     /// </summary>
     public async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> HandleAsync(
         HttpContext context, Command command, Currency currency)
