@@ -41,6 +41,6 @@ internal readonly record struct Outgoing(Command Command, Activity? Span)
         Activity.Current = request;
         span?.SetTag("messaging.system", "rabbitmq").SetTag("messaging.destination.name", Topology.CommandQueue)
             .SetTag("ledger.transaction.id", command.Id);
-        return new Outgoing(command with { TraceParent = (span ?? request).Id }, span);
+        return new Outgoing(span is null ? command : command with { TraceParent = span.Id }, span);
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Api.Identity;
 using Ledger.Api.Problems;
@@ -79,6 +80,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             IdempotencyKey = key.Count == 1 ? key[0] : null,
             RequestHash = key.Count == 1 ? CommandHandler.HashOf(kind, to ?? onBehalfOf, currency.Code, minorUnits, reference, metadata) : null,
             CreatedAt = Microseconds(clock.GetUtcNow().UtcDateTime),
+            TraceParent = Activity.Current is { Recorded: true } request ? request.Id : null,
         };
         return (command, currency, null);
     }

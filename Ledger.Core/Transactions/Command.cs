@@ -50,7 +50,7 @@ public sealed record Command
     /// <summary>When the API accepted it: UTC, whole microseconds, as PostgreSQL stores them.</summary>
     public required DateTime CreatedAt { get; init; }
 
-    /// <summary>W3C trace context of the request that brought it.</summary>
+    /// <summary>W3C trace context of the request that brought it, or of its sending to the queue; null if the request is not traced.</summary>
     public string? TraceParent { get; init; }
 }
 

@@ -47,6 +47,14 @@ public sealed partial class LedgerSystem
         return await ((LocalSystem)(await _running.Value).System).AddWorkerAsync(environment.ToDictionary(e => e.Option, e => e.Value), deadline.Token);
     }
 
+    /// <summary>What an operator does with <c>rabbitmqctl</c>.</summary>
+    internal async Task ControlRabbitMqAsync(params string[] arguments)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        var (exitCode, output) = await ((LocalSystem)(await _running.Value).System).RunRabbitMqControlAsync(arguments, patience.Token);
+        Assert.True(exitCode == 0, string.Join('\n', output));
+    }
+
     /// <summary>Where the system keeps its data.</summary>
     internal async Task<string> DataDirectoryAsync() => ((LocalSystem)(await _running.Value).System).DataDirectory;
 

@@ -45,6 +45,45 @@ public sealed class TraceTests(LedgerSystem system)
         Assert.False(Has(fromApi, probes) || Has(fromWorker, probes));
     }
 
+    [Fact]
+    public async Task A_command_that_was_recorded_while_RabbitMQ_was_away_is_decided_in_the_trace_of_its_request()
+    {
+        // RabbitMQ is away for whom it does not know any more; the others are not disturbed.
+        var name = $"api-{Guid.NewGuid():N}";
+        await system.ControlRabbitMqAsync("add_user", name, name);
+        await system.ControlRabbitMqAsync("set_permissions", name, ".*", ".*", ".*");
+        var broker = new UriBuilder(await system.BrokerAsync()) { UserName = name, Password = name }.Uri;
+        await using var fromApi = await OtlpReceiver.StartAsync();
+        await using var fromWorker = await OtlpReceiver.StartAsync();
+        var api = await system.StartApiProcessAsync([.. fromApi.Environment, ("ConnectionStrings__messaging", broker.AbsoluteUri)]);
+        var worker = await system.StartWorkerProcessAsync(fromWorker.Environment);
+        try
+        {
+            using var client = new LedgerApi(api.Address!);
+            var user = (await system.NewUserAsync()).At(client);
+            await system.ControlRabbitMqAsync("delete_user", name);
+            await system.ControlRabbitMqAsync("close_all_user_connections", name, "it is gone");
+            await Eventually.TrueAsync(async () => !await api.IsHealthyAsync());
+            var trace = ActivityTraceId.CreateRandom().ToString();
+
+            // Any of the workers may take a command.
+            await Eventually.TrueAsync(
+                async () =>
+                {
+                    (await client.PostAsync("deposits", new { currency = "USD", amount = "1.00" }, user.Token, ("traceparent", Parent(trace)))).MustBe(202);
+                    return fromWorker.Spans.Any(span => span is { Source: "Ledger", Name: "process deposit" } && span.TraceId == trace);
+                },
+                otherwise: () => $"The worker's spans: {string.Join(", ", fromWorker.Spans)}.");
+            Assert.True(Has(fromApi, trace));
+            Assert.DoesNotContain(fromApi.Spans, span => span.Name == "send ledger.commands");
+        }
+        finally
+        {
+            await worker.TerminateAsync(restart: false);
+            await api.TerminateAsync(restart: false);
+        }
+    }
+
     private static bool Has(OtlpReceiver receiver, string trace) => receiver.Spans.Any(span => span.TraceId == trace);
 
     private static string Parent(string trace) => $"00-{trace}-{ActivitySpanId.CreateRandom()}-01";
