@@ -3,6 +3,7 @@ using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
+using Ledger.Worker.Posting;
 using RabbitMQ.Client;
 
 namespace Ledger.Tests.Faults;
@@ -88,6 +89,49 @@ public sealed class PoisonTests(FaultSystem system)
 
         async Task<bool> PostedAsync(Command[] commands) => commands.Length == await Books.NumberAsync(
             system.Database, "select count(*) from ledger.transactions where id = any ($1) and status = 'posted'", commands.Select(command => command.Id).ToArray());
+    }
+
+    [Fact]
+    public async Task A_dead_letter_that_was_looked_at_and_is_moved_back_at_once_is_posted()
+    {
+        const int Looks = 5;
+        await system.RecoveredAsync();
+        var market = await Market.OpenAsync(system.Database, users: 1);
+        var command = market.Deposit(market.Users[0], 100);
+        await using var connection = await new ConnectionFactory { Uri = new Uri(system.Processes.RabbitMqConnectionString) }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
+        await system.ControlRabbitMqAsync("purge_queue", Topology.DeadLetterQueue);
+        await Books.ExecuteAsync(system.Database, "insert into ledger.attempts (command_id, begun) values ($1, 6)", command.Id);
+        try
+        {
+            await BatchAnswerer.DeadLetterAsync(
+                channel, JsonSerializer.SerializeToUtf8Bytes(new Envelope([command]), MessageJson.Default.Envelope), "Tried 5 times alone, and never decided.", CancellationToken.None);
+
+            // As the management page does: it gives back what it shows, and moves a message with all that RabbitMQ has written on it.
+            for (var looks = 0; looks < Looks; looks++)
+                await channel.BasicRejectAsync((await TakeAsync()).DeliveryTag, requeue: true);
+            var dead = await TakeAsync();
+            Assert.Equal(Looks, Convert.ToInt32(dead.BasicProperties.Headers!["x-delivery-count"], System.Globalization.CultureInfo.InvariantCulture));
+            await channel.BasicPublishAsync("", Topology.CommandQueue, mandatory: true, new BasicProperties(dead.BasicProperties), dead.Body);
+            await channel.BasicAckAsync(dead.DeliveryTag, multiple: false);
+
+            await Eventually.TrueAsync(async () => await market.CountAsync("posted") == 1 || await channel.MessageCountAsync(Topology.DeadLetterQueue) > 0);
+            Assert.Equal(1, await market.CountAsync("posted"));
+        }
+        finally
+        {
+            await Books.ExecuteAsync(system.Database, "delete from ledger.attempts");
+            await system.ControlRabbitMqAsync("purge_queue", Topology.DeadLetterQueue);
+        }
+
+        // A message that was given back is there again a moment later.
+        async Task<BasicGetResult> TakeAsync()
+        {
+            BasicGetResult? message = null;
+            await Eventually.TrueAsync(async () => (message = await channel.BasicGetAsync(Topology.DeadLetterQueue, autoAck: false)) is not null);
+            return message!;
+        }
     }
 
     [Fact]

@@ -190,9 +190,11 @@ internal sealed partial class CommandConsumer(
 
     private static Delivery Read(BasicDeliverEventArgs message)
     {
-        // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place.
+        // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place: a dead
+        // letter that was looked at, and is moved back, has how often it was looked at.
         object? count = null;
-        message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out count);
+        if (message.Redelivered)
+            message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out count);
         var number = 1 + count switch { long returned => returned, int returned => returned, _ => 0 };
         var (commands, unreadable) = EnvelopeReader.Read(message.Body);
         return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
