@@ -72,6 +72,29 @@ public sealed class BatchPosterTests(LedgerSystem system)
         Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from ledger.attempts"));
     }
 
+    [Fact]
+    public async Task A_command_that_was_set_aside_is_not_tried_again_within_the_hour_and_anew_after_it()
+    {
+        const int MaxAttempts = 2;
+        await using var database = await FreshAsync();
+        var market = await Market.OpenAsync(database, users: 1);
+        var (old, recent, forgotten) = (market.Deposit(market.Users[0], 100), market.Deposit(market.Users[0], 100), market.Deposit(market.Users[0], 100));
+        foreach (var (command, minutes) in new[] { (old, 70), (recent, 30), (forgotten, 70) })
+        {
+            await Books.ExecuteAsync(
+                database, "insert into ledger.attempts (command_id, begun, last_at) values ($1, $2, clock_timestamp() - make_interval(mins => $3))", command.Id, MaxAttempts, minutes);
+        }
+        await using var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance);
+
+        // It comes again where its worker died before it acknowledged the message.
+        for (var i = 0; i < 2; i++)
+            Assert.Equal("Tried 2 times alone, and never decided.", (await poster.PostAloneAsync(recent, MaxAttempts, CancellationToken.None)).Failure);
+        Assert.Equal(DecisionKind.Decided, (await poster.PostAloneAsync(old, MaxAttempts, CancellationToken.None)).Decision?.Kind);
+
+        Assert.Equal(1, await market.CountAsync("posted"));
+        Assert.Equal([recent.Id.ToString()], await Books.TextsAsync(database, "select command_id::text from ledger.attempts"));
+    }
+
     private async Task<NpgsqlDataSource> FreshAsync()
     {
         var address = await system.FreshDatabaseAsync();

@@ -8,15 +8,29 @@ namespace Ledger.Worker.Posting;
 /// </summary>
 internal static class Attempts
 {
-    /// <summary>Records a try before it begins; returns how many have begun, this one included.</summary>
+    // What became a dead letter is remembered for a while: nobody learns whether RabbitMQ has heard that its message is dealt with, and a
+    // message that comes back must not have its command tried from one again. Whoever brings the command later has mended the cause.
+    private static readonly TimeSpan Memory = TimeSpan.FromHours(1);
+
+    /// <summary>
+    /// Records a try before it begins; returns how many have begun, this one included. Those of commands that nobody has tried for an hour are
+    /// forgotten.
+    /// </summary>
     public static async Task<int> BeginAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
     {
-        await using var begin = new NpgsqlCommand("""
-            insert into ledger.attempts as a (command_id) values ($1)
-            on conflict (command_id) do update set begun = a.begun + 1, last_at = clock_timestamp()
-            returning begun
-            """, connection);
-        begin.Parameters.Add(new() { Value = command });
+        await using var begin = new NpgsqlBatch(connection)
+        {
+            BatchCommands =
+            {
+                new("delete from ledger.attempts where last_at < clock_timestamp() - $1") { Parameters = { new() { Value = Memory } } },
+                new("""
+                    insert into ledger.attempts as a (command_id) values ($1)
+                    on conflict (command_id) do update set begun = a.begun + 1, last_at = clock_timestamp()
+                    returning begun
+                    """)
+                { Parameters = { new() { Value = command } } },
+            },
+        };
         return (int)(await begin.ExecuteScalarAsync(cancellationToken))!;
     }
 
