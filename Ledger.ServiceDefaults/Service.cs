@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -65,15 +67,39 @@ public static class Service
     {
         foreach (var address in configuration[WebHostDefaults.ServerUrlsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries) ?? [])
         {
-            try
+            if (!IsAddress(address))
+                throw new ConfigurationException($"{VariableOf(WebHostDefaults.ServerUrlsKey)}: '{address}' is not an address such as http://localhost:8080.");
+        }
+        foreach (var key in (string[])[WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey])
+        {
+            foreach (var port in configuration[key]?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [])
             {
-                BindingAddress.Parse(address);
-            }
-            catch (FormatException)
-            {
-                throw new ConfigurationException($"ASPNETCORE_URLS: '{address}' is not an address such as http://localhost:8080.");
+                if (!ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+                    throw new ConfigurationException($"{VariableOf(key)}: '{port}' is not a port from 0 to 65535.");
             }
         }
+    }
+
+    // Kestrel takes what stands for a port and is no number for a part of the host's name, and listens everywhere on port 80.
+    private static bool IsAddress(string text)
+    {
+        try
+        {
+            var address = BindingAddress.Parse(text);
+            return address.IsUnixPipe || address.IsNamedPipe
+                || (address.Port is >= 0 and <= ushort.MaxValue && (!address.Host.Contains(':', StringComparison.Ordinal) || IPAddress.TryParse(address.Host, out _)));
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
+    }
+
+    // The one without a prefix wins.
+    private static string VariableOf(string key)
+    {
+        var name = key.ToUpperInvariant();
+        return Environment.GetEnvironmentVariable(name) is null ? $"ASPNETCORE_{name}" : name;
     }
 
     /// <summary>

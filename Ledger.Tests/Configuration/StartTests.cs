@@ -39,6 +39,11 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense", "OTEL_EXPORTER_OTLP_ENDPOINT")]
     [InlineData("Ledger.Api", "OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "OTEL_EXPORTER_OTLP_ENDPOINT")]
     [InlineData("Ledger.Worker", "ASPNETCORE_URLS", "nonsense", "ASPNETCORE_URLS")]
+    [InlineData("Ledger.Worker", "ASPNETCORE_URLS", "http://127.0.0.1:abc", "ASPNETCORE_URLS")]
+    [InlineData("Ledger.Api", "ASPNETCORE_URLS", "http://127.0.0.1:0;http://127.0.0.1:70000", "ASPNETCORE_URLS")]
+    [InlineData("Ledger.Worker", "ASPNETCORE_HTTP_PORTS", "abc", "ASPNETCORE_HTTP_PORTS")]
+    [InlineData("Ledger.Api", "ASPNETCORE_HTTP_PORTS", "8080;70000", "ASPNETCORE_HTTP_PORTS")]
+    [InlineData("Ledger.Api", "HTTP_PORTS", "-1", " HTTP_PORTS")]
     public async Task A_bad_option_ends_the_process_with_exit_code_1_and_one_line_that_names_it(string service, string option, string? value, string named)
     {
         var (exitCode, _, errors) = await RunAsync(service, option, value);
