@@ -4,11 +4,19 @@ using Microsoft.Extensions.Logging;
 namespace Ledger.ServiceDefaults;
 
 /// <summary>Work that lasts as long as the connection to RabbitMQ does, and is begun anew, without a restart of the process, whenever that was lost.</summary>
-public abstract partial class SessionService(ILogger logger) : BackgroundService
+public abstract partial class SessionService(ILogger logger, TimeProvider clock) : BackgroundService
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+    // An outage of a second is over soon after that second, and one that lasts costs neither RabbitMQ nor the log four attempts a second.
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+
+    // What somebody must set right, a password for instance, may stay wrong for hours.
+    private static readonly TimeSpan TellAgain = TimeSpan.FromMinutes(1);
 
     private volatile bool _isOpen;
+
+    /// <summary>What time is measured by.</summary>
+    protected TimeProvider Clock { get; } = clock;
 
     /// <summary>Whether a session is at work; false while there is no way to RabbitMQ.</summary>
     public bool IsOpen
@@ -29,6 +37,8 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
     /// <inheritdoc />
     protected sealed override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var lost = Clock.GetTimestamp();
+        (string? Reason, long At) told = default;
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -42,13 +52,23 @@ public abstract partial class SessionService(ILogger logger) : BackgroundService
             }
             catch (Exception e)
             {
-                LogLost(e.Message);
+                if (IsOpen)
+                    lost = Clock.GetTimestamp();
+                if (e.Message != told.Reason || Clock.GetElapsedTime(told.At) >= TellAgain)
+                {
+                    LogLost(e.Message);
+                    told = (e.Message, Clock.GetTimestamp());
+                }
             }
             IsOpen = false;
             OnSessionEnded();
-            await Task.Delay(Pause, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(PauseAfter(Clock.GetElapsedTime(lost)), Clock, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
+
+    // Half as long as it has been away: an outage becomes longer by no more than that.
+    private static TimeSpan PauseAfter(TimeSpan outage) =>
+        TimeSpan.FromTicks(Math.Clamp(outage.Ticks / 2, ShortestPause.Ticks, LongestPause.Ticks));
 
     [LoggerMessage(LogLevel.Warning, "RabbitMQ is lost: {Reason}. Trying again")]
     private partial void LogLost(string reason);

@@ -16,8 +16,8 @@ namespace Ledger.Api.Commands;
 /// travel together as the next one: alone when it is quiet, by the hundred under load, and no timer decides.
 /// </summary>
 public sealed partial class CommandGateway(
-    BrokerConnection broker, IHostApplicationLifetime lifetime, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
-    : SessionService(logger)
+    BrokerConnection broker, IHostApplicationLifetime lifetime, TimeProvider clock, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
+    : SessionService(logger, clock)
 {
     // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);

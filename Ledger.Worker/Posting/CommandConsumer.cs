@@ -15,7 +15,7 @@ namespace Ledger.Worker.Posting;
 /// </summary>
 internal sealed partial class CommandConsumer(
     BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
-    ILogger<CommandConsumer> logger) : SessionService(logger)
+    ILogger<CommandConsumer> logger) : SessionService(logger, clock)
 {
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(3);
 
@@ -30,7 +30,7 @@ internal sealed partial class CommandConsumer(
     public bool IsReady => IsOpen && !broker.IsBlocked;
 
     /// <summary>How long messages have been waiting in this process without one of them getting done; zero if none waits.</summary>
-    public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
+    public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : Clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
 
     /// <inheritdoc />
     protected override void OnSessionEnded() => Interlocked.Exchange(ref _waiting, 0);
@@ -57,16 +57,16 @@ internal sealed partial class CommandConsumer(
         consumer.ReceivedAsync += (_, message) =>
         {
             if (Interlocked.Increment(ref _waiting) == 1)
-                Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
+                Interlocked.Exchange(ref _lastProgress, Clock.GetTimestamp());
             deliveries.Writer.TryWrite(Read(message));
             return Task.CompletedTask;
         };
         // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
-        Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
+        Interlocked.Exchange(ref _lastProgress, Clock.GetTimestamp());
         IsOpen = true;
-        await using var idle = clock.CreateTimer(_ => EndIfIdle(deliveries.Writer), null, MaxIdle, MaxIdle / 4);
+        await using var idle = Clock.CreateTimer(_ => EndIfIdle(deliveries.Writer), null, MaxIdle, MaxIdle / 4);
 
         // A process that is to stop takes no more, and finishes what it has taken, but not for ever: what it does not get done
         // is not acknowledged, and another worker's.
@@ -96,7 +96,7 @@ internal sealed partial class CommandConsumer(
     private void EndIfIdle(ChannelWriter<Delivery> deliveries)
     {
         // While RabbitMQ takes nothing, it would not take a new consumer either.
-        if (!broker.IsBlocked && Interlocked.Read(ref _waiting) == 0 && clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
+        if (!broker.IsBlocked && Interlocked.Read(ref _waiting) == 0 && Clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
             deliveries.TryComplete();
     }
 
@@ -142,7 +142,7 @@ internal sealed partial class CommandConsumer(
             }
         }
 
-        PostingMetrics.RecordAge(commands, clock.GetUtcNow().UtcDateTime);
+        PostingMetrics.RecordAge(commands, Clock.GetUtcNow().UtcDateTime);
         var trace = BatchTrace.Start(commands);
         PostingResult[] results;
         using (trace?.StartStep("post batch", count))
@@ -177,7 +177,7 @@ internal sealed partial class CommandConsumer(
                 else
                     await acknowledgements.SettleAsync(batch.Deliveries, refused);
                 Interlocked.Add(ref _waiting, -batch.Deliveries.Count);
-                Interlocked.Exchange(ref _lastProgress, clock.GetTimestamp());
+                Interlocked.Exchange(ref _lastProgress, Clock.GetTimestamp());
             }
         }
         catch
