@@ -46,7 +46,7 @@ namespace Ledger.Api
             app.UseAuthorization();
 
             var routes = app.MapGroup("").AnswerHead();
-            var api = routes.MapGroup("/api/v1").RefuseUnknownParameters();
+            var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
             api.MapCurrencies();
             api.MapBalances();

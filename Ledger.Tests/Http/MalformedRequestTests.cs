@@ -338,6 +338,22 @@ public sealed class MalformedRequestTests(LedgerSystem system)
         Assert.Equal(0, await Books.RowsOfAsync(await system.DatabaseAsync(), user.Id));
     }
 
+    /// <summary>As a field that is there twice is: which of the two was meant, nobody can tell.</summary>
+    [Theory]
+    [InlineData("transactions?limit=1&limit=2", "limit")]
+    [InlineData("transactions?limit=5&limit=5", "limit")]
+    [InlineData("transactions?limit=1&currency=USD&LIMIT=2", "limit")]
+    [InlineData("transactions?kind=deposit&kind=withdrawal", "kind")]
+    [InlineData("transactions?cursor&cursor=", "cursor")]
+    public async Task A_query_parameter_that_is_there_twice_is_refused_and_named(string path, string parameter)
+    {
+        var answer = (await (await system.NewUserAsync()).GetAsync(path)).MustBe(400, "validation_failed");
+
+        var error = Assert.Single(answer.Json.GetProperty("errors").EnumerateObject());
+        Assert.Equal(parameter, error.Name, ignoreCase: true);
+        Assert.Contains("more than once", Assert.Single(error.Value.EnumerateArray()).GetString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Who_may_not_ask_is_told_so_before_what_was_asked_is_looked_at()
     {

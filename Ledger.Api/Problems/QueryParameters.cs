@@ -2,13 +2,17 @@ using System.Reflection;
 
 namespace Ledger.Api.Problems;
 
-/// <summary>A query parameter that is not known is refused, as a field of a body is: a slip of the pen would otherwise be a default in disguise.</summary>
-public static class UnknownParameters
+/// <summary>
+/// A query parameter that is not known, or is there more than once, is refused, as a field of a body is: a slip of the pen would
+/// otherwise be a default in disguise.
+/// </summary>
+public static class QueryParameters
 {
     private static readonly string[] s_unknown = ["This parameter is unknown."];
+    private static readonly string[] s_repeated = ["This parameter is there more than once."];
 
     /// <summary>What an endpoint knows is what its handler takes as a string and the path does not have.</summary>
-    public static RouteGroupBuilder RefuseUnknownParameters(this RouteGroupBuilder group)
+    public static RouteGroupBuilder RefuseUnknownAndRepeatedParameters(this RouteGroupBuilder group)
     {
         ((IEndpointConventionBuilder)group).Add(endpoint =>
         {
@@ -26,5 +30,6 @@ public static class UnknownParameters
     }
 
     private static Dictionary<string, string[]> ErrorsIn(IQueryCollection query, HashSet<string> known) =>
-        query.Keys.Where(name => !known.Contains(name)).ToDictionary(name => name, _ => s_unknown);
+        query.Where(parameter => !known.Contains(parameter.Key) || parameter.Value.Count > 1)
+            .ToDictionary(parameter => parameter.Key, parameter => known.Contains(parameter.Key) ? s_repeated : s_unknown);
 }
