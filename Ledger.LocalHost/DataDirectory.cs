@@ -115,12 +115,27 @@ internal sealed class DataDirectory : IDisposable
     {
         var file = System.IO.Path.Combine(path, "secrets.json");
         if (File.Exists(file))
-            return JsonSerializer.Deserialize<Secrets>(File.ReadAllText(file))!;
+            return ReadSecrets(file);
 
         // Letters and digits only: they go into connection strings and URIs as they are.
         var secrets = new Secrets(RandomNumberGenerator.GetHexString(32, lowercase: true), RandomNumberGenerator.GetHexString(32, lowercase: true));
         WriteOwnerOnly(file, JsonSerializer.Serialize(secrets));
         return secrets;
+    }
+
+    private static Secrets ReadSecrets(string file)
+    {
+        try
+        {
+            if (JsonSerializer.Deserialize<Secrets>(File.ReadAllText(file)) is { PostgresPassword: { Length: > 0 }, RabbitMqPassword: { Length: > 0 } } secrets)
+                return secrets;
+        }
+        catch (JsonException)
+        {
+            // Its reason may quote a password.
+        }
+        // New ones would not help: the servers keep those that their data was made with.
+        throw new LocalSystemException($"{file}, with the passwords of this data, is damaged: restore it, or start afresh with another directory by --data.");
     }
 
     /// <summary>Writes a file that only its owner can read, whole or not at all.</summary>

@@ -31,4 +31,34 @@ public sealed class LocalHostTests
             File.Delete(file);
         }
     }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"PostgresPassword\":\"a")]
+    [InlineData("null")]
+    [InlineData("{\"PostgresPassword\":\"a\"}")]
+    public async Task Passwords_that_cannot_be_read_end_it_with_one_line_that_names_their_file(string text)
+    {
+        // Not one for its owner alone: PostgreSQL's account must get through.
+        var data = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), $"ledger-damaged-{Guid.NewGuid():N}")).FullName;
+        try
+        {
+            var file = Path.Combine(data, "secrets.json");
+            await File.WriteAllTextAsync(file, text, TestContext.Current.CancellationToken);
+
+            var (exitCode, _, errors) = await Tool.RunAsync(
+                "Ledger.LocalHost", ["--data", data, "--port", "0", "--postgres-port", "0", "--rabbitmq-port", "0", "--management-port", "0"], new Dictionary<string, string?>());
+
+            Assert.Equal(1, exitCode);
+            var error = Assert.Single(errors);
+            Assert.Contains(file, error, StringComparison.Ordinal);
+            Assert.Contains("--data", error, StringComparison.Ordinal);
+            // What can still be saved of it is not overwritten.
+            Assert.Equal(text, await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+        }
+        finally
+        {
+            Directory.Delete(data, recursive: true);
+        }
+    }
 }
