@@ -60,6 +60,12 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
                 await GiveUpAsync(connection);
                 throw new IOException("It did not answer in time", e);
             }
+            catch (OperationInterruptedException e) when (e.ShutdownReason?.ReplyCode == Constants.PreconditionFailed)
+            {
+                // Somebody else made it, or another version. It says which queue, and what differs.
+                throw new IOException(
+                    $"A queue or exchange is there that was not made as this version makes it; delete it, and it is made anew: {e.ShutdownReason.ReplyText}", e);
+            }
             finally
             {
                 // After the connection was given up: otherwise to close the channel would wait for an answer as long again.
