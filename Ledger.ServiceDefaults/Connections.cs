@@ -29,6 +29,9 @@ public static partial class Connections
         connection.AutoPrepareMinUsages = 2;
         // A dead peer is noticed although nothing is being sent.
         connection.KeepAlive = 15;
+        // A transaction here goes from statement to statement in milliseconds. One that stops in between, with its process or the way to
+        // it, holds locks that others wait for; and PostgreSQL itself notices after hours. First: who sets it otherwise is right.
+        connection.Options = $"-c idle_in_transaction_session_timeout=10s {connection.Options}".TrimEnd();
         // Npgsql's own default, 100, would let two processes take all that a server admits. Nobody is served faster by more; who
         // needs it says so in the connection string.
         if (connection.MaxPoolSize == 100)

@@ -31,14 +31,15 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
 
     /// <summary>Whether something that the API needs is away, and the request could fare better later.</summary>
     // Entity Framework and data protection wrap what the driver says; an error in a statement is ours and no outage. A server that only
-    // reads is one from which another has taken over; one without our tables has not been migrated yet.
+    // reads is one from which another has taken over; one that ended a transaction found this process standing still; one without our
+    // tables has not been migrated yet.
     internal static bool IsAway(Exception? exception) => exception switch
     {
         null => false,
         GatewayFullException or TimeoutException => true,
         PostgresException statement => statement.IsTransient
             || statement.SqlState[..2] is "08" or "28" or "3D" or "53" or "57" or "58"
-            || statement.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.UndefinedTable,
+            || statement.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.UndefinedTable or "25P03",
         NpgsqlException => true,
         _ => IsAway(exception.InnerException),
     };

@@ -148,6 +148,18 @@ public sealed class LocalProcess
     /// <param name="restart">False: it stays down until <see cref="StartAsync"/>.</param>
     public Task KillAsync(bool restart = true) => EndAsync(Kill, TimeSpan.FromSeconds(10), restart);
 
+    /// <summary>SIGSTOP: it does nothing more, keeps what it has, and answers nobody, as a machine does that hangs or cannot be reached.</summary>
+    public void Suspend() => Signal(Signals.Stop);
+
+    /// <summary>SIGCONT: it goes on where it was suspended.</summary>
+    public void Resume() => Signal(Signals.Continue);
+
+    private void Signal(int signal)
+    {
+        if (Pid is { } pid)
+            Signals.Send(pid, signal);
+    }
+
     /// <summary>Asks it to end (SIGTERM; a fast shutdown for PostgreSQL) and kills it where it does not within <paramref name="timeout"/>.</summary>
     /// <param name="timeout">Null: 10 s for API and worker, 30 s for PostgreSQL and RabbitMQ.</param>
     /// <param name="restart">False: it stays down until <see cref="StartAsync"/>.</param>

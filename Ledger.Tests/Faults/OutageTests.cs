@@ -4,9 +4,11 @@ using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Core.Verification;
+using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
 using Ledger.Tests.Monitoring;
+using Npgsql;
 using RabbitMQ.Client;
 
 namespace Ledger.Tests.Faults;
@@ -192,6 +194,54 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task A_worker_that_stands_still_with_an_account_locked_does_not_keep_the_others_from_it()
+    {
+        const string Worker = "application_name = 'Ledger.Worker'";
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        var stopped = system.Processes.Workers[0];
+        var answers = new List<Answer>();
+        try
+        {
+            // RabbitMQ gives commands to the workers in turn: until it was this one's, and it stands still with the lock that it waited for.
+            await Eventually.TrueAsync(async () =>
+            {
+                stopped.Resume();
+                await using (var connection = await system.Database.OpenConnectionAsync())
+                await using (var transaction = await connection.BeginTransactionAsync())
+                {
+                    await using var locking = new NpgsqlCommand("select from ledger.accounts where owner_id = $1 for update", connection) { Parameters = { new() { Value = user.Id } } };
+                    await locking.ExecuteNonQueryAsync();
+                    answers.Add((await user.DepositAsync("1.00", prefer: "respond-async")).MustBe(202));
+                    await Eventually.TrueAsync(async () => await Books.NumberAsync(
+                        system.Database, $"select count(*) from pg_stat_activity where {Worker} and wait_event_type = 'Lock'") == 1);
+                    stopped.Suspend();
+                }
+                var isStuck = false;
+                await Eventually.TrueAsync(async () =>
+                    (isStuck = await Books.NumberAsync(system.Database, $"select count(*) from pg_stat_activity where {Worker} and state = 'idle in transaction' and state_change < now() - interval '1 s'") == 1)
+                    || (await user.TransactionAsync(answers[^1].TransactionId)).TransactionStatus == "posted");
+                return isStuck;
+            }, FaultSystem.Recovery);
+
+            for (var i = 0; i < 2; i++)
+                answers.Add((await user.DepositAsync("1.00", prefer: "respond-async")).MustBe(202));
+            foreach (var answer in answers)
+                Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, FaultSystem.Recovery))["status"]);
+        }
+        finally
+        {
+            stopped.Resume();
+        }
+
+        await system.RecoveredAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        Assert.Equal(2 + answers.Count, await user.BalanceAsync());
+        await Books.MustBalanceAsync(system.Database);
+    }
+
+    [Fact]
     public async Task Pending_commands_that_cannot_be_read_are_set_aside_once_and_their_neighbours_are_posted()
     {
         await system.RecoveredAsync();
@@ -295,6 +345,41 @@ public sealed class OutageTests(FaultSystem system)
         await system.Processes.RabbitMq.TerminateAsync(restart: false);
         await system.NoticedAsync();
         await system.RecoveredAsync();
+    }
+
+    [Fact]
+    public async Task A_command_queue_that_somebody_declares_otherwise_is_told_of_once_and_made_anew_when_it_is_deleted()
+    {
+        const string Line = "A queue or exchange is there that was not made as this version makes it; delete it";
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        await using var connection = await new ConnectionFactory { Uri = new Uri(system.Processes.RabbitMqConnectionString) }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync();
+        await channel.QueueDeleteAsync(Topology.CommandQueue);
+        await channel.QueueDeclareAsync(Topology.CommandQueue, durable: true, exclusive: false, autoDelete: false);
+        try
+        {
+            foreach (var worker in system.Processes.Workers)
+            {
+                await Eventually.TrueAsync(() => Task.FromResult(LinesOf(worker) > 0), FaultSystem.Recovery, () => $"{worker.Name} says nothing.");
+                Assert.False(await worker.IsHealthyAsync());
+            }
+            // Some tries later.
+            await Task.Delay(TimeSpan.FromSeconds(2));
+            Assert.All(system.Processes.Workers, worker => Assert.Equal(1, LinesOf(worker)));
+        }
+        finally
+        {
+            await channel.QueueDeleteAsync(Topology.CommandQueue);
+        }
+
+        await Eventually.TrueAsync(async () => (await user.DepositAsync("1.00", prefer: "wait=2")).Status == 201, FaultSystem.Recovery);
+        // As above.
+        await system.Processes.RabbitMq.TerminateAsync(restart: false);
+        await system.NoticedAsync();
+        await system.RecoveredAsync();
+
+        static int LinesOf(LocalProcess worker) => worker.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
     }
 
     [Fact]
