@@ -31,8 +31,8 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
 
     /// <summary>Whether something that the API needs is away, and the request could fare better later.</summary>
     // Entity Framework and data protection wrap what the driver says; an error in a statement is ours and no outage. A server that only
-    // reads is one from which another has taken over; one that ended a transaction found this process standing still; one without our
-    // tables has not been migrated yet.
+    // reads is one from which another has taken over; one without our tables has not been migrated yet; one that ends a transaction in
+    // which nothing happens (25P03) found this process standing still.
     internal static bool IsAway(Exception? exception) => exception switch
     {
         null => false,
