@@ -25,9 +25,13 @@ public sealed partial class CommandGateway(
     // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
+    // As long as the queue is full, each message is refused.
+    private static readonly TimeSpan WarningInterval = TimeSpan.FromMinutes(1);
+
     private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
     private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
     private Timer? _expiry;
+    private long? _lastWarning;
 
     /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
     /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
@@ -182,7 +186,11 @@ public sealed partial class CommandGateway(
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {
                 // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
-                LogRefused(gathered.Count, e.IsReturn ? "there is no queue" : "the queue takes no more");
+                if (_lastWarning is not { } last || Clock.GetElapsedTime(last) >= WarningInterval)
+                {
+                    _lastWarning = Clock.GetTimestamp();
+                    LogRefused(e.IsReturn ? "there is no queue" : "the queue takes no more");
+                }
                 foreach (var command in gathered)
                 {
                     if (_waiting.TryGetValue(command.Id, out var answer))
@@ -217,8 +225,8 @@ public sealed partial class CommandGateway(
         public long Deadline => deadline;
     }
 
-    [LoggerMessage(LogLevel.Warning, "RabbitMQ refused {Count} commands: {Reason}")]
-    private partial void LogRefused(int count, string reason);
+    [LoggerMessage(LogLevel.Warning, "RabbitMQ refuses commands, which are answered 202 instead: {Reason}")]
+    private partial void LogRefused(string reason);
 }
 
 /// <summary>More commands wait than this process may hold.</summary>

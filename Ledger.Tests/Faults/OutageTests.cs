@@ -383,6 +383,45 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task A_command_queue_that_is_full_loses_nothing_and_is_told_of_once()
+    {
+        const string Line = "RabbitMQ refuses commands";
+        const int Refused = 10;
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        var api = system.Processes.Apis[0];
+        var (told, deposits) = (LinesOf(api), 0);
+        await system.ControlRabbitMqAsync("set_policy", "full", $"^{Topology.CommandQueue}$", """{"max-length":3,"overflow":"reject-publish"}""", "--apply-to", "queues");
+        try
+        {
+            foreach (var worker in system.Processes.Workers)
+                worker.Suspend();
+            // Beside what is in the queue there is what the workers have fetched.
+            await Eventually.TrueAsync(async () =>
+            {
+                (await user.DepositAsync("1.00", prefer: "respond-async")).MustBe(202);
+                deposits++;
+                return LinesOf(api) > told;
+            }, FaultSystem.Recovery);
+            for (var i = 0; i < Refused; i++, deposits++)
+                (await user.DepositAsync("1.00", prefer: "wait=30")).MustBe(202);
+            Assert.Equal(told + 1, LinesOf(api));
+        }
+        finally
+        {
+            foreach (var worker in system.Processes.Workers)
+                worker.Resume();
+            await system.ControlRabbitMqAsync("clear_policy", "full");
+        }
+
+        await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
+        Assert.Equal(deposits, await user.BalanceAsync());
+        await Books.MustBalanceAsync(system.Database);
+
+        static int LinesOf(LocalProcess process) => process.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_RabbitMQ_short_of_memory_keeps_no_client_waiting_and_takes_up_again_what_it_held()
     {
         await system.RecoveredAsync();
