@@ -154,20 +154,21 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, email, request.CurrentPassword!);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        // Whoever else knows the old password is out as it becomes worth nothing.
-        await sessions.CloseAllAfterAsync(
+        // Whoever else knows the old password is out as it becomes worth nothing, whether to log in or to change it.
+        var isChanged = await sessions.CloseAllAfterAsync(
             caller.Id, caller.SessionId,
-            new NpgsqlBatchCommand("update identity.users set password_hash = $2, security_stamp = $3 where id = $1")
+            new NpgsqlBatchCommand("update identity.users set password_hash = $2, security_stamp = $3 where id = $1 and password_hash = $4")
             {
                 Parameters =
                 {
                     new() { Value = caller.Id },
                     new() { Value = hasher.HashPassword(user, request.NewPassword!) },
                     new() { Value = Guid.NewGuid().ToString() },
+                    new() { Value = attempt.PasswordHash! },
                 },
             },
             Audit.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
-        return TypedResults.NoContent();
+        return isChanged ? TypedResults.NoContent() : Refused(context, new LoginAttempt(LoginOutcome.Failed));
     }
 
     private static async Task<Results<Ok<MeResponse>, UnauthorizedHttpResult>> MeAsync(HttpContext context, UserManager<User> users)

@@ -96,21 +96,26 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
 
     /// <summary>Ends all of a user's sessions, but for one that may stay, after statements that are the reason for it, in one transaction.</summary>
-    public Task CloseAllAfterAsync(Guid user, Guid? except, params NpgsqlBatchCommand[] statements) => RevokeAsync(
+    /// <returns>False, and nothing was done, if the first statement was to change a row and found none.</returns>
+    public Task<bool> CloseAllAfterAsync(Guid user, Guid? except, params NpgsqlBatchCommand[] statements) => RevokeAsync(
         "user_id = $1 and id is distinct from $2",
         [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }],
         before: statements);
 
     /// <param name="which">One user's sessions, or some of them.</param>
-    /// <param name="before">In the same transaction, whether a session ends or not.</param>
+    /// <param name="before">In the same transaction, whether a session ends or not; if the first finds no row to change, nothing is done.</param>
     /// <param name="entryOf">What the audit trail says of the user if one does.</param>
-    private async Task RevokeAsync(
+    private async Task<bool> RevokeAsync(
         string which, NpgsqlParameter[] parameters, NpgsqlBatchCommand[]? before = null, Func<Guid, NpgsqlBatchCommand>? entryOf = null)
     {
         await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
         await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
         if (before is not null)
+        {
             await ExecuteAsync(before);
+            if (before[0].RecordsAffected == 0)
+                return false;
+        }
 
         await using var revoke = new NpgsqlCommand(
             $"update identity.sessions set revoked_at = clock_timestamp() where revoked_at is null and {which} returning id, user_id", connection, transaction);
@@ -126,6 +131,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         await transaction.CommitAsync(CancellationToken.None);
         foreach (var (session, _) in ended)
             revoked.Add(session);
+        return true;
 
         async Task ExecuteAsync(params NpgsqlBatchCommand[] statements)
         {

@@ -211,6 +211,29 @@ public sealed class SessionTests(LedgerSystem system)
         (await RefreshAsync(user.Api, (await login)["refreshToken"]!)).MustBe(401, "invalid_token");
     }
 
+    /// <summary>Whoever knows the old password, and is not done, cannot replace the new one.</summary>
+    [Fact]
+    public async Task A_change_of_the_password_that_another_one_overtakes_changes_nothing()
+    {
+        var one = await system.NewUserAsync();
+        var other = one with { Token = (await LoginAsync(one.Api, one.Email))["accessToken"]! };
+        var passwords = new[] { "seven quiet harbours", "nine loud mountains" };
+        await using var gate = await GateAsync("update on identity.users", $"new.id = '{one.Id}'");
+
+        var changes = Task.WhenAll(ChangePasswordAsync(one, passwords[0]), ChangePasswordAsync(other, passwords[1]));
+        await Eventually.TrueAsync(async () => await WaitingAsync("update identity.users set password_hash") >= 2);
+        await gate.OpenAsync();
+
+        var answers = await changes;
+        var winner = Array.FindIndex(answers, answer => answer.Status == 204);
+        answers[1 - winner].MustBe(401, "invalid_credentials");
+        (await one.Api.PostAsync("identity/login", new { email = one.Email, password = passwords[winner] })).MustBe(200);
+        (await one.Api.GetAsync("identity/me", winner == 0 ? one.Token : other.Token)).MustBe(200);
+        await RefusedAsync(one.Api, winner == 0 ? other.Token : one.Token);
+        Assert.Equal(1, await Books.NumberAsync(
+            await system.DatabaseAsync(), "select count(*) from identity.audit where subject = $1 and action = $2", one.Id.ToString(), AuditActions.PasswordChanged));
+    }
+
     /// <summary>After the number of rounds was raised, a login hashes the password anew: of some at once, one does, and the others find its hash.</summary>
     [Fact]
     public async Task Logins_at_once_that_hash_a_password_anew_all_succeed()
@@ -261,8 +284,8 @@ public sealed class SessionTests(LedgerSystem system)
         (await api.GetAsync("admin/users", refreshed["accessToken"])).MustBe(200);
     }
 
-    private static Task<Answer> ChangePasswordAsync(LedgerUser user) =>
-        user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword = "seven quiet harbours" });
+    private static Task<Answer> ChangePasswordAsync(LedgerUser user, string newPassword = "seven quiet harbours") =>
+        user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword });
 
     /// <summary>How many wait for a lock in a statement of such text.</summary>
     private async Task<long> WaitingAsync(string statement) => await Books.NumberAsync(
