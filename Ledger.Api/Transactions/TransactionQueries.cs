@@ -57,11 +57,11 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         const string Filter = """
                     and ($4::text is null or t.currency = $4)
                     and ($5::text is null or t.kind = $5)
-                    and ($6::text is null or t.status = $6)
                     and ($7::timestamptz is null or t.created_at >= $7)
                     and ($8::timestamptz is null or t.created_at < $8)
             """;
-        // A walk along the entries of each account and one along what was rejected, none longer than the page.
+        // A walk along the entries of each account, which are what was posted, and one along what was rejected: each until the page is
+        // full, and none where its status was not asked for.
         var list = new NpgsqlBatchCommand($"""
             with page as (
                 (select e.id, e.decided_at
@@ -70,6 +70,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                     select t.id, e.posted_at as decided_at
                     from ledger.entries e join ledger.transactions t on t.id = e.transaction_id
                     where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
+                    and ($6::text is null or $6 = 'posted')
             {Filter}
                     order by e.posted_at desc, e.transaction_id desc limit $9) e
                 where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
@@ -77,6 +78,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 (select t.id, t.decided_at
                 from ledger.transactions t
                 where t.owner_id = $1 and t.status = 'rejected' and (t.decided_at, t.id) < ($2, $3)
+                    and ($6::text is null or $6 = 'rejected')
             {Filter}
                 order by t.decided_at desc, t.id desc limit $9)
                 order by decided_at desc, id desc limit $9)

@@ -48,6 +48,15 @@ public sealed partial class LedgerSystem : IAsyncDisposable
         return new NpgsqlConnectionStringBuilder(await ConnectionStringAsync()) { Database = name, Pooling = false }.ConnectionString;
     }
 
+    /// <summary>SQL of such a database, with the schema in it.</summary>
+    internal async Task<NpgsqlDataSource> FreshLedgerAsync()
+    {
+        var address = await FreshDatabaseAsync();
+        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
+        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
+        return NpgsqlDataSource.Create(address);
+    }
+
     /// <summary>SQL, as one of <see cref="Ledger.Core.Persistence.DatabaseRoles"/>.</summary>
     public async Task<NpgsqlDataSource> RoleAsync(string role, int maxPoolSize = 5) => NpgsqlDataSource.Create(
         new NpgsqlConnectionStringBuilder(await ConnectionStringAsync())

@@ -13,7 +13,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     public async Task Plans_that_were_made_while_there_were_few_accounts_read_no_more_when_there_are_many()
     {
         const int Few = 300, Users = 3_000, Batches = 50;
-        await using var database = await FreshAsync();
+        await using var database = await system.FreshLedgerAsync();
         await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false)");
         var market = await Market.OpenAsync(database, Users);
         await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
@@ -43,7 +43,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     public async Task Tries_of_a_command_alone_that_a_stop_cut_short_do_not_count()
     {
         const int MaxAttempts = 2;
-        await using var database = await FreshAsync();
+        await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
         var command = market.Deposit(market.Users[0], 100);
         // One whose worker was killed does.
@@ -76,7 +76,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     public async Task A_command_that_was_set_aside_is_not_tried_again_within_the_hour_and_anew_after_it()
     {
         const int MaxAttempts = 2;
-        await using var database = await FreshAsync();
+        await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
         var (old, recent, forgotten) = (market.Deposit(market.Users[0], 100), market.Deposit(market.Users[0], 100), market.Deposit(market.Users[0], 100));
         foreach (var (command, minutes) in new[] { (old, 70), (recent, 30), (forgotten, 70) })
@@ -93,13 +93,5 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         Assert.Equal(1, await market.CountAsync("posted"));
         Assert.Equal([recent.Id.ToString()], await Books.TextsAsync(database, "select command_id::text from ledger.attempts"));
-    }
-
-    private async Task<NpgsqlDataSource> FreshAsync()
-    {
-        var address = await system.FreshDatabaseAsync();
-        var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
-        Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
-        return NpgsqlDataSource.Create(address);
     }
 }

@@ -1,4 +1,9 @@
+using Ledger.Api.Transactions;
+using Ledger.Core.Currencies;
+using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
+using Ledger.Worker.Posting;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Ledger.Tests.Transactions;
 
@@ -107,6 +112,39 @@ public sealed class TransactionListTests(LedgerSystem system)
 
         async Task<IEnumerable<Guid>> ListAsync(string query) =>
             (await user.GetAsync($"transactions?{query}")).MustBe(200).Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()).ToArray();
+    }
+
+    /// <summary>A user's account may have millions of them.</summary>
+    [Fact]
+    public async Task Of_a_list_of_what_was_rejected_no_entry_is_read()
+    {
+        const int Batches = 100, BatchSize = 20;
+        await using var database = await system.FreshLedgerAsync();
+        var market = await Market.OpenAsync(database, users: 1);
+        var user = market.Users[0];
+        var tooMuch = market.Withdrawal(user, Currency.MaxAmount);
+        await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
+        {
+            for (var i = 0; i < Batches; i++)
+                await poster.PostAsync(Enumerable.Range(0, BatchSize).Select(_ => market.Deposit(user, 1)).ToArray(), CancellationToken.None);
+            await poster.PostAsync(new[] { tooMuch }, CancellationToken.None);
+        }
+        await Books.ExecuteAsync(database, "analyze");
+        var before = await EntriesReadAsync();
+
+        var listed = await new TransactionQueries(database).ListAsync(
+            user, new TransactionFilter { Status = TransactionStatus.Rejected }, limit: 50, CancellationToken.None);
+
+        Assert.Equal(tooMuch.Id, Assert.Single(listed).Id);
+        Assert.InRange(await EntriesReadAsync() - before, 0, BatchSize);
+
+        // The server counts when a connection is closed.
+        async Task<long> EntriesReadAsync()
+        {
+            await Eventually.TrueAsync(async () => await Books.NumberAsync(
+                database, "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'") == 0);
+            return await Books.NumberAsync(database, "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_user_tables where relid = 'ledger.entries'::regclass");
+        }
     }
 
     [Theory]
