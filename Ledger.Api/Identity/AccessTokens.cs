@@ -26,18 +26,18 @@ public sealed class AccessTokens(
     private readonly IDataProtector _protector = protection.CreateProtector("Ledger.AccessToken");
     private readonly TokenCache _cache = new();
 
-    /// <summary>How long a token is valid.</summary>
+    /// <summary>How long a token is valid, if its session lasts as long.</summary>
     public TimeSpan Lifetime { get; } = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds);
 
-    /// <summary>A token of a user's session.</summary>
-    public string Issue(Guid session, Guid user, CallerRoles roles)
+    /// <summary>A token of a user's session, valid for <paramref name="lifetime"/>, less a part of a second.</summary>
+    public string Issue(Guid session, Guid user, CallerRoles roles, TimeSpan lifetime)
     {
         var content = new byte[Length];
         content[0] = Version;
         session.TryWriteBytes(content.AsSpan(1), bigEndian: true, out _);
         user.TryWriteBytes(content.AsSpan(17), bigEndian: true, out _);
         content[33] = (byte)roles;
-        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(34), (clock.GetUtcNow() + Lifetime).ToUnixTimeSeconds());
+        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(34), (clock.GetUtcNow() + lifetime).ToUnixTimeSeconds());
         return Base64Url.EncodeToString(_protector.Protect(content));
     }
 

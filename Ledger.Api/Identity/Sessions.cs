@@ -46,7 +46,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         batch.BatchCommands.Add(Audit.EntryOf(context, user, AuditActions.SignedIn, session));
         await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
         return await reader.ReadAsync(context.RequestAborted)
-            ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh)
+            ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh, _lifetime)
             : null;
     }
 
@@ -65,9 +65,9 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
                 from identity.sessions s join identity.users u on u.id = s.user_id
                 where t.hash = $1 and t.spent_at is null and s.id = t.session_id
                     and s.revoked_at is null and s.expires_at > clock_timestamp() and u.frozen_at is null
-                returning s.id, s.user_id),
+                returning s.id, s.user_id, s.expires_at - clock_timestamp() as rest),
             issued as (insert into identity.refresh_tokens (hash, session_id) select $2, id from spent)
-            select spent.id, u.id, {RolesOfUser} from spent join identity.users u on u.id = spent.user_id
+            select spent.id, u.id, {RolesOfUser}, spent.rest from spent join identity.users u on u.id = spent.user_id
             """))
         {
             spend.Parameters.Add(new() { Value = hash });
@@ -75,7 +75,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             // Spent is spent, also if the client does not wait for the answer.
             await using var reader = await spend.ExecuteReaderAsync(CancellationToken.None);
             if (await reader.ReadAsync(CancellationToken.None))
-                return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next);
+                return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next, reader.GetTimeSpan(3));
         }
 
         await RevokeAsync(
@@ -142,6 +142,10 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         }
     }
 
-    private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh) => new(
-        Caller.AuthenticationScheme, accessTokens.Issue(session, user, roles), (int)accessTokens.Lifetime.TotalSeconds, refresh);
+    /// <param name="rest">How long the session lasts: with it goes the row that says whether it is revoked.</param>
+    private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh, TimeSpan rest)
+    {
+        var lifetime = rest < accessTokens.Lifetime ? rest : accessTokens.Lifetime;
+        return new(Caller.AuthenticationScheme, accessTokens.Issue(session, user, roles, lifetime), (int)lifetime.TotalSeconds, refresh);
+    }
 }

@@ -31,7 +31,7 @@ public sealed class AccessTokenTests(LedgerSystem system)
         var settings = Options.Create(new IdentitySettings());
         using var revoked = new RevokedSessions(nowhere, TimeProvider.System, settings, NullLogger<RevokedSessions>.Instance);
         var foreign = new AccessTokens(new EphemeralDataProtectionProvider(), revoked, TimeProvider.System, settings)
-            .Issue(Guid.CreateVersion7(), user.Id, CallerRoles.Operator);
+            .Issue(Guid.CreateVersion7(), user.Id, CallerRoles.Operator, TimeSpan.FromMinutes(15));
 
         (await user.Api.GetAsync("identity/me", foreign)).MustBe(401, "invalid_token");
     }

@@ -26,6 +26,20 @@ public sealed class SessionTests(LedgerSystem system)
         (await api.GetAsync("identity/me", second["accessToken"])).MustBe(200);
     }
 
+    /// <summary>Nobody could revoke it then: there is no session any more.</summary>
+    [Fact]
+    public async Task An_access_token_does_not_outlive_its_session()
+    {
+        var user = await system.NewUserAsync();
+        var login = await LoginAsync(user.Api, user.Email);
+        await Books.ExecuteAsync(await system.DatabaseAsync(), "update identity.sessions set expires_at = clock_timestamp() + interval '5 s' where user_id = $1", user.Id);
+
+        var last = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
+
+        Assert.InRange(last.Json.GetProperty("expiresIn").GetInt32(), 0, 5);
+        await Eventually.TrueAsync(async () => (await user.Api.GetAsync("identity/me", last["accessToken"])).Status == 401);
+    }
+
     [Fact]
     public async Task A_spent_refresh_token_ends_its_family_and_nothing_else()
     {
