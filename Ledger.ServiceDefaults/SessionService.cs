@@ -11,7 +11,7 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
 
     // What somebody must set right, a password for instance, may stay wrong for hours.
-    private static readonly TimeSpan TellAgain = TimeSpan.FromMinutes(1);
+    private readonly OnceAMinute _losses = new(clock);
 
     private volatile bool _isOpen;
 
@@ -38,7 +38,6 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
     protected sealed override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var lost = Clock.GetTimestamp();
-        (string? Reason, long At) told = default;
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -54,11 +53,8 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
             {
                 if (IsOpen)
                     lost = Clock.GetTimestamp();
-                if (e.Message != told.Reason || Clock.GetElapsedTime(told.At) >= TellAgain)
-                {
+                if (_losses.IsDue(e.Message))
                     LogLost(e.Message);
-                    told = (e.Message, Clock.GetTimestamp());
-                }
             }
             IsOpen = false;
             OnSessionEnded();

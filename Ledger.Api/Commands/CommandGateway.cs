@@ -25,13 +25,11 @@ public sealed partial class CommandGateway(
     // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
-    // As long as the queue is full, each message is refused.
-    private static readonly TimeSpan WarningInterval = TimeSpan.FromMinutes(1);
-
     private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
     private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
+    // As long as the queue is full, each message is refused.
+    private readonly OnceAMinute _refusals = new(clock);
     private Timer? _expiry;
-    private long? _lastWarning;
 
     /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
     /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
@@ -186,11 +184,9 @@ public sealed partial class CommandGateway(
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {
                 // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
-                if (_lastWarning is not { } last || Clock.GetElapsedTime(last) >= WarningInterval)
-                {
-                    _lastWarning = Clock.GetTimestamp();
-                    LogRefused(e.IsReturn ? "there is no queue" : "the queue takes no more");
-                }
+                var reason = e.IsReturn ? "there is no queue" : "the queue takes no more";
+                if (_refusals.IsDue(reason))
+                    LogRefused(reason);
                 foreach (var command in gathered)
                 {
                     if (_waiting.TryGetValue(command.Id, out var answer))

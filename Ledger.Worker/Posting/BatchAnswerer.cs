@@ -4,6 +4,7 @@ using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
+using Ledger.ServiceDefaults;
 using Npgsql;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
@@ -16,12 +17,10 @@ namespace Ledger.Worker.Posting;
 /// </summary>
 internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, ILogger<BatchAnswerer> logger)
 {
-    private static readonly TimeSpan WarningInterval = TimeSpan.FromMinutes(1);
-
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
     private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
 
-    private long? _lastWarning;
+    private readonly OnceAMinute _refusals = new(clock);
 
     /// <summary>Returns when the broker has decided on events and confirmed dead letters; before that no message may be acknowledged.</summary>
     /// <param name="publishing">A channel with publisher confirms.</param>
@@ -118,10 +117,8 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         {
             // A subscriber's queue takes no more. The others have it, and nobody's money waits for that one (decision 6).
             PostingMetrics.RefusedEvents.Add(1);
-            if (_lastWarning is { } last && clock.GetElapsedTime(last) < WarningInterval)
-                return;
-            _lastWarning = clock.GetTimestamp();
-            LogRefused(key);
+            if (_refusals.IsDue())
+                LogRefused(key);
         }
     }
 
