@@ -1,6 +1,10 @@
 using System.Diagnostics;
+using System.Text.Json;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
 using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
+using RabbitMQ.Client;
 
 namespace Ledger.Tests.Monitoring;
 
@@ -82,6 +86,42 @@ public sealed class TraceTests(LedgerSystem system)
             await worker.TerminateAsync(restart: false);
             await api.TerminateAsync(restart: false);
         }
+    }
+
+    [Fact]
+    public async Task Commands_that_are_taken_one_by_one_are_in_the_traces_of_their_requests_too()
+    {
+        // A queue that no other worker consumes.
+        var host = $"of-a-test-{Guid.NewGuid():N}";
+        var broker = new UriBuilder(await system.BrokerAsync()) { Path = host }.Uri;
+        await system.ControlRabbitMqAsync("add_vhost", host);
+        await system.ControlRabbitMqAsync("set_permissions", "-p", host, Uri.UnescapeDataString(broker.UserInfo.Split(':')[0]), ".*", ".*", ".*");
+        await using var fromWorker = await OtlpReceiver.StartAsync();
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        string[] traces = [ActivityTraceId.CreateRandom().ToString(), ActivityTraceId.CreateRandom().ToString()];
+        Command[] commands = [.. traces.Select(trace => market.Deposit(market.Users[0], 100) with { TraceParent = Parent(trace) })];
+        await using (var connection = await new ConnectionFactory { Uri = broker }.CreateConnectionAsync())
+        await using (var channel = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true)))
+        {
+            await Topology.DeclareAsync(channel, TestContext.Current.CancellationToken);
+            await channel.BasicPublishAsync(
+                "", Topology.CommandQueue, mandatory: true, JsonSerializer.SerializeToUtf8Bytes(new Envelope(commands), MessageJson.Default.Envelope));
+            await channel.BasicRejectAsync((await channel.BasicGetAsync(Topology.CommandQueue, autoAck: false))!.DeliveryTag, requeue: true);
+        }
+
+        var worker = await system.StartWorkerProcessAsync(
+            [.. fromWorker.Environment, ("ConnectionStrings__messaging", broker.AbsoluteUri), ("Ledger__Worker__IsolateAtDelivery", "2")]);
+        await Eventually.TrueAsync(async () => await market.BalanceAsync(market.Users[0]) == 200);
+        await worker.TerminateAsync(restart: false);
+        await system.ControlRabbitMqAsync("delete_vhost", host);
+
+        Assert.Contains(worker.Tail(2000), line => line.Contains("its commands are taken one by one", StringComparison.Ordinal));
+        Assert.All(traces, trace => Assert.Single(fromWorker.Spans, span => span.TraceId == trace && span.Name == "process deposit"));
+        // What is done once for both stands under the first.
+        Assert.All(
+            (string[])["post one by one", "send ledger.events"],
+            step => Assert.Equal(traces[0], Assert.Single(fromWorker.Spans, span => span.Source == "Ledger" && span.Name == step).TraceId));
     }
 
     private static bool Has(OtlpReceiver receiver, string trace) => receiver.Spans.Any(span => span.TraceId == trace);

@@ -157,10 +157,14 @@ internal sealed partial class CommandConsumer(
     private async Task<PostedBatch> PostSuspectAsync(Delivery delivery, CancellationToken cancellationToken)
     {
         LogSuspect(delivery.Number);
+        var trace = BatchTrace.Start(delivery.Commands);
         var answers = new List<Answer>();
-        foreach (var command in delivery.Commands)
-            answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
-        return new PostedBatch([delivery], answers, null);
+        using (trace?.StartStep("post one by one", delivery.Commands.Count))
+        {
+            foreach (var command in delivery.Commands)
+                answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
+        }
+        return new PostedBatch([delivery], answers, trace);
     }
 
     private async Task AnswerAsync(
