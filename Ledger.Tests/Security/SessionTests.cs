@@ -215,9 +215,9 @@ public sealed class SessionTests(LedgerSystem system)
         await using var gate = await GateAsync("insert on identity.sessions", $"new.user_id = '{user.Id}'");
 
         var login = LoginAsync(user.Api, user.Email);
-        await Eventually.TrueAsync(async () => await WaitingAsync("insert into identity.sessions") >= 1);
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= 1);
         var change = ChangePasswordAsync(user);
-        await Eventually.TrueAsync(async () => change.IsCompleted || await WaitingAsync("update identity.users set password_hash") >= 1);
+        await Eventually.TrueAsync(async () => change.IsCompleted || await gate.WaitingAsync() >= 2);
         await gate.OpenAsync();
 
         (await change).MustBe(204);
@@ -260,7 +260,7 @@ public sealed class SessionTests(LedgerSystem system)
         await using var gate = await GateAsync("update on identity.users", $"new.id = '{user.Id}'");
 
         var logins = Task.WhenAll(Enumerable.Range(0, Logins).Select(_ => LoginAsync(user.Api, user.Email)));
-        await Eventually.TrueAsync(async () => await WaitingAsync("update identity.users set password_hash") >= Logins);
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= Logins);
         await gate.OpenAsync();
 
         Assert.Equal(Logins, (await logins).Select(login => login["refreshToken"]).Distinct().Count());
@@ -301,10 +301,6 @@ public sealed class SessionTests(LedgerSystem system)
     private static Task<Answer> ChangePasswordAsync(LedgerUser user, string newPassword = "seven quiet harbours") =>
         user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword });
 
-    /// <summary>How many wait for a lock in a statement of such text.</summary>
-    private async Task<long> WaitingAsync(string statement) => await Books.NumberAsync(
-        await system.DatabaseAsync(), "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'", statement);
-
     /// <summary>A trigger on some rows, until it is disposed of.</summary>
     private async Task<Trigger> TriggerAsync(string before, string when, string statement)
     {
@@ -320,10 +316,11 @@ public sealed class SessionTests(LedgerSystem system)
     {
         var number = Random.Shared.NextInt64();
         var trigger = await TriggerAsync(before, when, $"perform pg_advisory_xact_lock_shared({number})");
-        var connection = await (await system.DatabaseAsync()).OpenConnectionAsync();
+        var database = await system.DatabaseAsync();
+        var connection = await database.OpenConnectionAsync();
         await using var close = new NpgsqlCommand($"select pg_advisory_lock({number})", connection);
         await close.ExecuteNonQueryAsync();
-        return new Gate(trigger, connection, number);
+        return new Gate(database, trigger, connection, number);
     }
 
     private sealed class Trigger(NpgsqlDataSource database, string name) : IAsyncDisposable
@@ -331,8 +328,17 @@ public sealed class SessionTests(LedgerSystem system)
         public async ValueTask DisposeAsync() => await Books.ExecuteAsync(database, $"drop function identity.{name}() cascade");
     }
 
-    private sealed class Gate(Trigger trigger, NpgsqlConnection connection, long number) : IAsyncDisposable
+    private sealed class Gate(NpgsqlDataSource database, Trigger trigger, NpgsqlConnection connection, long number) : IAsyncDisposable
     {
+        /// <summary>How many wait for the gate, or for somebody who does.</summary>
+        public Task<long> WaitingAsync() => Books.NumberAsync(database, """
+            with recursive held (pid) as (
+                select $1
+                union
+                select a.pid from pg_stat_activity a join held h on h.pid = any (pg_blocking_pids(a.pid)))
+            select count(*) - 1 from held
+            """, connection.ProcessID);
+
         public async Task OpenAsync()
         {
             await using var open = new NpgsqlCommand($"select pg_advisory_unlock({number})", connection);
