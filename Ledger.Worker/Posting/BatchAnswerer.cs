@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Core.Currencies;
@@ -17,10 +18,13 @@ namespace Ledger.Worker.Posting;
 /// </summary>
 internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, ILogger<BatchAnswerer> logger)
 {
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
     private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
 
     private readonly OnceAMinute _refusals = new(clock);
+    private readonly OnceAMinute _absences = new(clock);
 
     /// <summary>Returns when the broker has decided on events and confirmed dead letters; before that no message may be acknowledged.</summary>
     /// <param name="publishing">A channel with publisher confirms.</param>
@@ -92,7 +96,9 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         if (byKey.Count == 0)
             return;
 
-        var currencies = await catalog.GetAsync(byKey.Values.Select(transactions => transactions[0].Currency), cancellationToken);
+        var currencies = FrozenDictionary<string, Currency>.Empty;
+        await AskAsync(
+            async () => currencies = await catalog.GetAsync(byKey.Values.Select(transactions => transactions[0].Currency), cancellationToken), cancellationToken);
 
         var publishing = new List<Task>(byKey.Count);
         foreach (var (key, transactions) in byKey)
@@ -133,7 +139,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
                 const string Reason = "The message is not an envelope of commands.";
                 await SetAsideAsync(delivery, message, Reason);
                 foreach (var id in EnvelopeReader.IdsIn(message))
-                    await PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken);
+                    await AskAsync(() => PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken), cancellationToken);
             }
 
             for (var end = answered + delivery.Commands.Count; answered < end; answered++)
@@ -142,7 +148,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
                 if (result.Failure is not { } reason)
                     continue;
                 await SetAsideAsync(delivery, JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope), reason);
-                await PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken);
+                await AskAsync(() => PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken), cancellationToken);
             }
         }
         return refused;
@@ -161,6 +167,26 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
     }
 
+    // Asks the database until it answers. It may have gone away since it committed the batch: that is no reason to give up RabbitMQ, which would
+    // deliver the messages once more and count that.
+    private async Task AskAsync(Func<Task> ask, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                await ask();
+                return;
+            }
+            catch (Exception e) when (BatchPoster.IsAway(e) && !cancellationToken.IsCancellationRequested)
+            {
+                if (_absences.IsDue(e.Message))
+                    LogAway(e.Message);
+            }
+            await Task.Delay(Pause, clock, cancellationToken);
+        }
+    }
+
     /// <param name="channel">With publisher confirms: returns when the broker has it.</param>
     internal static async Task DeadLetterAsync(IChannel channel, ReadOnlyMemory<byte> message, string reason, CancellationToken cancellationToken) =>
         await channel.BasicPublishAsync("", Topology.DeadLetterQueue, mandatory: true, new BasicProperties
@@ -172,6 +198,9 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     [LoggerMessage(LogLevel.Warning, "The queue of dead letters takes no more. RabbitMQ keeps the message until it does: {Reason}")]
     private partial void LogFull(string reason);
+
+    [LoggerMessage(LogLevel.Warning, "The database is away, and a batch waits to be announced, trying again: {Reason}")]
+    private partial void LogAway(string reason);
 
     [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused what was published as {RoutingKey}; it does not get it again")]
     private partial void LogRefused(string routingKey);

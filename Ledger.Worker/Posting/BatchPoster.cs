@@ -154,8 +154,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
             or PostgresErrorCodes.FeatureNotSupported or PostgresErrorCodes.InvalidSqlStatementName
     };
 
-    // The fault is not in the commands: no server, one that starts or stops, one that is out of something, one that only reads.
-    private static bool IsAway(Exception e) => e switch
+    /// <summary>Whether the fault is not in the commands: no server, one that starts or stops, one that is out of something, one that only reads.</summary>
+    internal static bool IsAway(Exception e) => e switch
     {
         PostgresException p => p.IsTransient || p.SqlState[..2] is "08" or "53" or "57" or "58" or "25" or "28" or "3D" or "42",
         NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException => true,

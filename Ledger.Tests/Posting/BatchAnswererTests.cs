@@ -1,0 +1,58 @@
+using System.Collections.Concurrent;
+using Ledger.Core.Currencies;
+using Ledger.Tests.Harness;
+using Ledger.Tests.Messaging;
+using Ledger.Worker.Posting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+using RabbitMQ.Client;
+
+namespace Ledger.Tests.Posting;
+
+/// <summary>What follows a commit, come what may.</summary>
+public sealed class BatchAnswererTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task A_batch_whose_database_is_away_since_the_commit_is_announced_when_it_is_back()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        await using var listening = await Broker.ConnectAsync(await system.BrokerAsync());
+        var events = await listening.ListenAsync($"transaction.posted.{market.Currency}");
+        await using var connection = await new ConnectionFactory { Uri = await system.BrokerAsync() }.CreateConnectionAsync();
+        await using var publishing = await connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
+        await using var replying = await connection.CreateChannelAsync();
+        await using var poster = new BatchPoster(market.Database, NullLogger<BatchPoster>.Instance);
+        var batch = await poster.PostAsync(new[] { market.Deposit(market.Users[0], 100) }, CancellationToken.None);
+
+        // Away for whom there is no connection: it has one, which somebody else holds.
+        await using var database = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { MaxPoolSize = 1, Timeout = 1 });
+        using var catalog = new CurrencyCatalog(database, TimeProvider.System);
+        var log = new Log();
+        Task answering;
+        await using (await database.OpenConnectionAsync())
+        {
+            answering = new BatchAnswerer(database, catalog, TimeProvider.System, log).AnswerAsync(
+                new PostedBatch([], [new(null, batch[0])], null), publishing, replying, CancellationToken.None);
+            await Eventually.TrueAsync(() => Task.FromResult(answering.IsCompleted || !log.Lines.IsEmpty));
+            Assert.False(answering.IsCompleted, answering.Exception?.Message);
+            Assert.StartsWith("The database is away", Assert.Single(log.Lines), StringComparison.Ordinal);
+        }
+
+        await answering;
+        await Eventually.TrueAsync(() => Task.FromResult(!events.IsEmpty));
+    }
+
+    private sealed class Log : ILogger<BatchAnswerer>
+    {
+        public ConcurrentQueue<string> Lines { get; } = [];
+
+        IDisposable? ILogger.BeginScope<TState>(TState state) => null;
+
+        bool ILogger.IsEnabled(LogLevel logLevel) => true;
+
+        void ILogger.Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue(formatter(state, exception));
+    }
+}
