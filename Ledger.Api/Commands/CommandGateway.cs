@@ -25,11 +25,16 @@ public sealed partial class CommandGateway(
     // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
+    // A queue that refused a message counts as full for so long. What is recorded meanwhile is the relay's at once; sent from here and refused,
+    // it would lie until the relay takes it for lost.
+    private static readonly TimeSpan FullFor = TimeSpan.FromSeconds(30);
+
     private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
     private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
     // As long as the queue is full, each message is refused.
     private readonly OnceAMinute _refusals = new(clock);
     private Timer? _expiry;
+    private long _fullUntil = long.MinValue;
 
     /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
     /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
@@ -61,8 +66,11 @@ public sealed partial class CommandGateway(
     /// <summary>Whether the broker is there and takes messages.</summary>
     public bool IsReady => IsOpen && !broker.IsBlocked;
 
-    /// <summary>Whether a command can be sent now: the broker takes it, and fewer than <see cref="GatewayOptions.QueueLength"/> wait.</summary>
-    public bool CanPost => IsReady && _queue.HasRoom;
+    /// <summary>
+    /// Whether a command can be sent now: the broker is there, its queue has not been full lately, and fewer than
+    /// <see cref="GatewayOptions.QueueLength"/> wait.
+    /// </summary>
+    public bool CanPost => IsReady && _queue.HasRoom && Clock.GetTimestamp() >= Volatile.Read(ref _fullUntil);
 
     /// <summary>
     /// Sends a recorded command without waiting for a reply. Where that has become impossible since <see cref="CanPost"/> said
@@ -184,6 +192,7 @@ public sealed partial class CommandGateway(
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {
                 // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
+                Volatile.Write(ref _fullUntil, Clock.GetTimestamp() + ((long)FullFor.TotalSeconds * Clock.TimestampFrequency));
                 var reason = e.IsReturn ? "there is no queue" : "the queue takes no more";
                 if (_refusals.IsDue(reason))
                     LogRefused(reason);

@@ -391,6 +391,7 @@ public sealed class OutageTests(FaultSystem system)
         var user = await system.Apis[0].NewUserAsync();
         var api = system.Processes.Apis[0];
         var (told, deposits) = (LinesOf(api), 0);
+        Answer last;
         await system.ControlRabbitMqAsync("set_policy", "full", $"^{Topology.CommandQueue}$", """{"max-length":3,"overflow":"reject-publish"}""", "--apply-to", "queues");
         try
         {
@@ -406,6 +407,8 @@ public sealed class OutageTests(FaultSystem system)
             for (var i = 0; i < Refused; i++, deposits++)
                 (await user.DepositAsync("1.00", prefer: "wait=30")).MustBe(202);
             Assert.Equal(told + 1, LinesOf(api));
+            last = (await user.DepositAsync("1.00", prefer: "respond-async")).MustBe(202);
+            deposits++;
         }
         finally
         {
@@ -414,6 +417,8 @@ public sealed class OutageTests(FaultSystem system)
             await system.ControlRabbitMqAsync("clear_policy", "full");
         }
 
+        // At once, not only when the relay sees that nothing has become of it: that takes half a minute.
+        Assert.Equal("posted", (await user.DecidedAsync(last.TransactionId, TimeSpan.FromSeconds(20)))["status"]);
         await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
         Assert.Equal(deposits, await user.BalanceAsync());
         await Books.MustBalanceAsync(system.Database);
