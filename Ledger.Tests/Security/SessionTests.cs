@@ -235,7 +235,7 @@ public sealed class SessionTests(LedgerSystem system)
         await using var gate = await GateAsync("update on identity.users", $"new.id = '{one.Id}'");
 
         var changes = Task.WhenAll(ChangePasswordAsync(one, passwords[0]), ChangePasswordAsync(other, passwords[1]));
-        await Eventually.TrueAsync(async () => await WaitingAsync("update identity.users set password_hash") >= 2);
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= 2);
         await gate.OpenAsync();
 
         var answers = await changes;
