@@ -30,11 +30,12 @@ internal static class UserEndpoints
         routes.MapGet("/users/{userId:guid}", GetAsync).WithName("GetUser")
             .WithSummary("Read one user")
             .ProducesProblem(StatusCodes.Status404NotFound);
-        routes.MapGet("/users/{userId:guid}/balances", BalanceEndpoints.ListOfAsync).WithName("ListUserBalances")
-            .WithSummary("A user's balances");
+        routes.MapGet("/users/{userId:guid}/balances", ListBalancesAsync).WithName("ListUserBalances")
+            .WithSummary("A user's balances")
+            .ProducesProblem(StatusCodes.Status404NotFound);
         routes.MapGet("/users/{userId:guid}/transactions", ListTransactionsAsync).WithName("ListUserTransactions")
             .WithSummary("List a user's transactions, newest first")
-            .ProducesProblem(StatusCodes.Status400BadRequest);
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
         routes.MapGet("/users/{userId:guid}/transactions/{id:guid}", GetTransactionAsync).WithName("GetUserTransaction")
             .WithSummary("Read one of a user's transactions")
             .ProducesProblem(StatusCodes.Status404NotFound);
@@ -92,11 +93,19 @@ internal static class UserEndpoints
         return await ReadAsync(command, cancellationToken) is [var user] ? TypedResults.Ok(user) : Problem.NotFound(context);
     }
 
-    private static Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListTransactionsAsync(
-        Guid userId, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken,
-        string? currency = null, string? kind = null, string? status = null, string? from = null, string? to = null, string? cursor = null,
-        string? limit = null) =>
-        TransactionEndpoints.ListOfAsync(userId, context, queries, catalog, currency, kind, status, from, to, cursor, limit, cancellationToken);
+    private static async Task<Results<Ok<BalancesResponse>, ProblemHttpResult>> ListBalancesAsync(
+        Guid userId, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
+        (await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound
+            ? notFound
+            : await BalanceEndpoints.ListOfAsync(userId, database, catalog, cancellationToken);
+
+    private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListTransactionsAsync(
+        Guid userId, HttpContext context, NpgsqlDataSource database, TransactionQueries queries, CurrencyCatalog catalog,
+        CancellationToken cancellationToken, string? currency = null, string? kind = null, string? status = null, string? from = null,
+        string? to = null, string? cursor = null, string? limit = null) =>
+        (await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound
+            ? notFound
+            : await TransactionEndpoints.ListOfAsync(userId, context, queries, catalog, currency, kind, status, from, to, cursor, limit, cancellationToken);
 
     private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetTransactionAsync(
         Guid userId, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>

@@ -7,26 +7,30 @@ public readonly record struct Preference(bool RespondAsync, TimeSpan? Wait)
 {
     private const int MaxWaitSeconds = 60;
 
-    /// <summary>Reads the header. What it does not know, it ignores, as the RFC asks.</summary>
+    /// <summary>
+    /// Reads the header. What it does not know, it ignores, and of several waits it takes the first, as the RFC asks.
+    /// </summary>
     public static Preference Of(HttpRequest request)
     {
-        var preference = default(Preference);
+        var (respondAsync, wait) = (false, (int?)null);
         foreach (var header in request.Headers["Prefer"])
         {
             foreach (var part in (header ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             {
                 if (part.Equals("respond-async", StringComparison.OrdinalIgnoreCase))
-                    preference = preference with { RespondAsync = true };
-                else if (part.StartsWith("wait=", StringComparison.OrdinalIgnoreCase)
+                    respondAsync = true;
+                else if (wait is null && part.StartsWith("wait=", StringComparison.OrdinalIgnoreCase)
                     && int.TryParse(part.AsSpan(5).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
-                {
-                    // Not to wait at all is to ask for 202.
-                    preference = seconds == 0
-                        ? preference with { RespondAsync = true }
-                        : preference with { Wait = TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds)) };
-                }
+                    wait = seconds;
             }
         }
-        return preference;
+        return wait switch
+        {
+            null => new(respondAsync, null),
+            // Not to wait at all is to ask for 202.
+            0 => new(true, null),
+            // With respond-async too: 202 when the time is over, and that is so anyway.
+            { } seconds => new(false, TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds))),
+        };
     }
 }

@@ -212,6 +212,8 @@ public sealed class AdministrationTests(LedgerSystem system)
 
         Assert.Contains("\"3.00\"", (await auditor.GetAsync($"admin/users/{user.Id}/balances")).MustBe(200).Text);
         Assert.Single((await auditor.GetAsync($"admin/users/{user.Id}/transactions?kind=deposit")).MustBe(200).Json.GetProperty("items").EnumerateArray());
+        foreach (var what in (string[])["", "/balances", "/transactions"])
+            (await auditor.GetAsync($"admin/users/{Guid.CreateVersion7()}{what}")).MustBe(404, "not_found");
     }
 
     [Fact]

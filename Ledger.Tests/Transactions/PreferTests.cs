@@ -7,7 +7,7 @@ public sealed class PreferTests(LedgerSystem system)
 {
     [Theory]
     [InlineData("respond-async")]
-    [InlineData("Respond-Async, wait=5")]
+    [InlineData("Respond-Async, return=minimal")]
     [InlineData("wait=0")]
     public async Task Who_does_not_wait_gets_a_transaction_that_can_be_read_at_once_and_is_decided(string prefer)
     {
@@ -38,6 +38,13 @@ public sealed class PreferTests(LedgerSystem system)
 
         Assert.Equal(("rejected", "insufficient_funds"), (decided["status"], decided.Json.GetProperty("rejection").GetProperty("code").GetString()));
     }
+
+    [Theory]
+    [InlineData("respond-async, wait=30")]
+    [InlineData("wait=30, respond-async")]
+    [InlineData("wait=30, wait=0")]
+    public async Task Who_says_how_long_to_wait_is_answered_with_the_outcome_if_that_is_soon(string prefer) =>
+        (await (await system.NewUserAsync()).DepositAsync("5.00", prefer: prefer)).MustBe(201);
 
     [Theory]
     [InlineData("wait=60")]
