@@ -31,9 +31,17 @@ public sealed class CommandHandler(
     {
         CommandMetrics.CountAccepted(command.Kind);
         var start = Stopwatch.GetTimestamp();
-        var answer = await DecideAsync(context, command, currency);
-        CommandMetrics.RecordAnswer(command.Kind, ((IStatusCodeHttpResult)answer.Result).StatusCode, Stopwatch.GetElapsedTime(start));
-        return answer;
+        int? status = null;
+        try
+        {
+            var answer = await DecideAsync(context, command, currency);
+            status = ((IStatusCodeHttpResult)answer.Result).StatusCode;
+            return answer;
+        }
+        finally
+        {
+            CommandMetrics.RecordAnswer(command.Kind, status, Stopwatch.GetElapsedTime(start));
+        }
     }
 
     private async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DecideAsync(

@@ -21,6 +21,7 @@ internal static class CommandMetrics
 
     public static void CountAccepted(TransactionKind kind) => Accepted.Add(1, new KeyValuePair<string, object?>("kind", kind.Name()));
 
+    /// <param name="status">Null if an exception decides it.</param>
     public static void RecordAnswer(TransactionKind kind, int? status, TimeSpan duration)
     {
         var outcome = status switch

@@ -89,9 +89,11 @@ public sealed class OutageTests(FaultSystem system)
         (await user.DepositAsync("10.00")).MustBe(201);
         await system.Processes.Postgres.KillAsync(restart: false);
         await system.NoticedAsync();
+        var failed = await FailedAsync();
 
         foreach (var prefer in (string[])["wait=1", "respond-async"])
             Unavailable(await user.DepositAsync("5.00", key: "k", prefer: prefer));
+        Assert.Equal(failed + 2, await FailedAsync());
         Unavailable(await user.GetAsync("balances"));
         Unavailable(await user.GetAsync("balances/USD"));
         Unavailable(await user.GetAsync("transactions"));
@@ -107,6 +109,9 @@ public sealed class OutageTests(FaultSystem system)
         (await user.DepositAsync("5.00", key: "k")).MustBe(201);
         await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
         Assert.Equal(15, await user.BalanceAsync());
+
+        async Task<double> FailedAsync() => (await Scrape.OfAsync(system.Processes.Apis[0].Metrics!))[
+            """ledger_command_duration_seconds_count{kind="deposit",outcome="failed"}"""] ?? 0;
     }
 
     [Fact]
