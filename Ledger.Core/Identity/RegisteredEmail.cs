@@ -16,6 +16,6 @@ public static class RegisteredEmail
         && MailAddress.TryCreate(text, out var address)
         && address.Address == text;
 
-    /// <summary>Two spellings of one address have one normal form.</summary>
+    /// <summary>An address in upper and in lower case has one normal form. Characters that only look alike stay different ones.</summary>
     public static string Normalize(string email) => email.ToUpperInvariant();
 }

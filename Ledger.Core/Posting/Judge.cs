@@ -8,8 +8,9 @@ namespace Ledger.Core.Posting;
 public static class Judge
 {
     /// <summary>
-    /// No balance goes beyond this, in minor units and either direction: half of what the database's bigint holds, so that
-    /// workers that add to one settlement shard at once, each from its own reading of it, cannot overflow it together.
+    /// No balance goes beyond this, in minor units and either direction: half of what the database's bigint holds, which leaves room
+    /// for workers that add to one settlement shard at once, each from its own reading of it. What is too much even for that, the
+    /// database refuses (22003), and it is judged again.
     /// </summary>
     public const long BalanceLimit = long.MaxValue / 2;
 
