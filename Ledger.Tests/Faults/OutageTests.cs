@@ -247,6 +247,63 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task An_API_that_stands_still_in_transactions_of_its_own_keeps_nobody_from_what_they_hold()
+    {
+        const string Api = "application_name = 'Ledger.Api'";
+        await system.RecoveredAsync();
+        var (user, frozen) = (await system.Apis[0].NewUserAsync(), await system.Apis[0].NewUserAsync());
+        foreach (var one in (LedgerUser[])[user, frozen])
+            (await one.DepositAsync("1.00")).MustBe(201);
+        var (exitCode, key) = await system.Processes.RunCliAsync(["api-key", "create", "--role", "operator", "--name", "test"], TestContext.Current.CancellationToken);
+        Assert.Equal(0, exitCode);
+        var stopped = system.Processes.Apis[0];
+        Task<Answer> recording, freezing;
+        try
+        {
+            await using (var connection = await system.Database.OpenConnectionAsync())
+            await using (var transaction = await connection.BeginTransactionAsync())
+            {
+                await using var gate = new NpgsqlBatch(connection)
+                {
+                    BatchCommands =
+                    {
+                        new("insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id) values ($1, 'k', '', $1)") { Parameters = { new() { Value = user.Id } } },
+                        new("select from identity.sessions where user_id = $1 for update") { Parameters = { new() { Value = frozen.Id } } },
+                    },
+                };
+                await gate.ExecuteNonQueryAsync();
+                recording = user.DepositAsync("1.00", key: "k", prefer: "respond-async");
+                freezing = system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, key[^1]);
+                await CountAsync("wait_event_type = 'Lock'");
+                stopped.Suspend();
+            }
+            // Now one has the key, and the other one the user with all its accounts.
+            await CountAsync("state = 'idle in transaction'");
+
+            var answers = await Task.WhenAll(
+                user.At(system.Apis[1]).DepositAsync("1.00", key: "k", prefer: "wait=60"), frozen.At(system.Apis[1]).DepositAsync("1.00", prefer: "wait=60"));
+            Assert.All(answers, answer => answer.MustBe(201));
+        }
+        finally
+        {
+            stopped.Resume();
+        }
+
+        // What PostgreSQL has undone is not promised.
+        Unavailable(await recording);
+        Unavailable(await freezing);
+        await system.RecoveredAsync();
+        Assert.True((await user.DepositAsync("1.00", key: "k")).MustBe(201).IsReplay);
+        (await user.DepositAsync("1.00")).MustBe(201);
+        Assert.Equal((3, 2), (await user.BalanceAsync(), await frozen.BalanceAsync()));
+        (await system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, key[^1])).MustBe(200);
+        await Books.MustBalanceAsync(system.Database);
+
+        Task CountAsync(string state) => Eventually.TrueAsync(async () =>
+            await Books.NumberAsync(system.Database, $"select count(*) from pg_stat_activity where {Api} and {state}") == 2);
+    }
+
+    [Fact]
     public async Task Pending_commands_that_cannot_be_read_are_set_aside_once_and_their_neighbours_are_posted()
     {
         await system.RecoveredAsync();
