@@ -62,22 +62,28 @@ public static class Service
         }
     }
 
-    /// <exception cref="ConfigurationException">What to listen on is not an address.</exception>
+    /// <exception cref="ConfigurationException">What to listen on is not an address, or is HTTPS.</exception>
     internal static void RefuseBadAddresses(IConfiguration configuration)
     {
         foreach (var address in configuration[WebHostDefaults.ServerUrlsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries) ?? [])
         {
             if (!IsAddress(address))
                 throw new ConfigurationException($"{VariableOf(WebHostDefaults.ServerUrlsKey)}: '{address}' is not an address such as http://localhost:8080.");
+            RefuseHttps(WebHostDefaults.ServerUrlsKey, address.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
         }
-        foreach (var key in (string[])[WebHostDefaults.HttpPortsKey, WebHostDefaults.HttpsPortsKey])
+        foreach (var port in configuration[WebHostDefaults.HttpPortsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [])
         {
-            foreach (var port in configuration[key]?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [])
-            {
-                if (!ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
-                    throw new ConfigurationException($"{VariableOf(key)}: '{port}' is not a port from 0 to 65535.");
-            }
+            if (!ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+                throw new ConfigurationException($"{VariableOf(WebHostDefaults.HttpPortsKey)}: '{port}' is not a port from 0 to 65535.");
         }
+        RefuseHttps(WebHostDefaults.HttpsPortsKey, !string.IsNullOrWhiteSpace(configuration[WebHostDefaults.HttpsPortsKey]));
+    }
+
+    // Told of such a port, the services would listen for HTTP alone, or end with a stack trace: they have no certificate.
+    private static void RefuseHttps(string key, bool isAsked)
+    {
+        if (isAsked)
+            throw new ConfigurationException($"{VariableOf(key)} asks for HTTPS, and this service speaks HTTP alone: TLS belongs to the ingress or proxy in front of it.");
     }
 
     // Kestrel takes what stands for a port and is no number for a part of the host's name, and listens everywhere on port 80.

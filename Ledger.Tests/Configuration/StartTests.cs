@@ -44,6 +44,10 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "ASPNETCORE_HTTP_PORTS", "abc", "ASPNETCORE_HTTP_PORTS")]
     [InlineData("Ledger.Api", "ASPNETCORE_HTTP_PORTS", "8080;70000", "ASPNETCORE_HTTP_PORTS")]
     [InlineData("Ledger.Api", "HTTP_PORTS", "-1", " HTTP_PORTS")]
+    // Nobody has given them a certificate.
+    [InlineData("Ledger.Api", "ASPNETCORE_URLS", "http://127.0.0.1:0;https://127.0.0.1:0", "ASPNETCORE_URLS")]
+    [InlineData("Ledger.Worker", "ASPNETCORE_HTTPS_PORTS", "8443", "ASPNETCORE_HTTPS_PORTS")]
+    [InlineData("Ledger.Api", "HTTPS_PORTS", "8443", " HTTPS_PORTS")]
     public async Task A_bad_option_ends_the_process_with_exit_code_1_and_one_line_that_names_it(string service, string option, string? value, string named)
     {
         var (exitCode, _, errors) = await RunAsync(service, option, value);
