@@ -128,15 +128,15 @@ public sealed partial class CommandGateway(
     {
         var connection = await broker.OpenAsync(stoppingToken);
         using var closed = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-        await using var replies = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
-        await using var commands = await connection.CreateChannelAsync(
-            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
+        await using var replies = await InTimeAsync(connection.CreateChannelAsync(cancellationToken: stoppingToken));
+        await using var commands = await InTimeAsync(connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken));
         replies.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
         commands.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
 
         // A new queue for each session: the broker may not have noticed yet that the last one's connection is gone.
-        var replyQueue = await replies.QueueDeclareAsync(
-            queue: "", durable: false, exclusive: true, autoDelete: true, cancellationToken: stoppingToken);
+        var replyQueue = await InTimeAsync(replies.QueueDeclareAsync(
+            queue: "", durable: false, exclusive: true, autoDelete: true, cancellationToken: stoppingToken));
         var consumer = new AsyncEventingBasicConsumer(replies);
         consumer.ReceivedAsync += (_, message) =>
         {
@@ -145,7 +145,7 @@ public sealed partial class CommandGateway(
         };
         // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
-        await replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken);
+        await InTimeAsync(replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken));
 
         IsOpen = true;
         try
@@ -158,6 +158,8 @@ public sealed partial class CommandGateway(
                 ? $"RabbitMQ closed the channel: {reason}"
                 : "RabbitMQ ended the consumer of replies");
         }
+
+        Task<T> InTimeAsync<T>(Task<T> asked) => BrokerConnection.InTimeAsync(connection, asked, stoppingToken);
     }
 
     private async Task PublishAsync(IChannel channel, string replyQueue, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Ledger.Core.Messaging;
@@ -442,6 +443,35 @@ public sealed class OutageTests(FaultSystem system)
         await system.RecoveredAsync();
 
         static int LinesOf(LocalProcess worker) => worker.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_RabbitMQ_that_is_silent_for_long_is_noticed_and_has_no_channels_afterwards_that_nobody_knows()
+    {
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        Answer answer;
+        system.Processes.RabbitMq.Suspend();
+        try
+        {
+            answer = (await user.DepositAsync("1.00", prefer: "wait=1")).MustBe(202);
+            foreach (var worker in system.Processes.Workers)
+                await Eventually.TrueAsync(async () => !await worker.IsHealthyAsync(), FaultSystem.Recovery, () => $"{worker.Name} has not noticed.");
+        }
+        finally
+        {
+            system.Processes.RabbitMq.Resume();
+        }
+
+        await system.RecoveredAsync();
+        Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, FaultSystem.Recovery))["status"]);
+        (await user.DepositAsync("1.00")).MustBe(201);
+        // A worker has three, and for a moment one more.
+        IReadOnlyList<string> channels = [];
+        await Eventually.TrueAsync(
+            async () => (channels = await system.ControlRabbitMqAsync("-q", "--no-table-headers", "list_connections", "channels")).All(count => int.Parse(count, CultureInfo.InvariantCulture) <= 3),
+            otherwise: () => $"Channels: {string.Join(", ", channels)}.");
     }
 
     [Fact]

@@ -10,7 +10,9 @@ namespace Ledger.Worker.Backlog;
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    // Longer than RabbitMQ has for an answer: a channel that is given up before it is open stays open there.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
     private readonly BrokerConnection _broker;
     private readonly NpgsqlDataSource _database;
@@ -68,7 +70,8 @@ public sealed partial class BacklogMonitor : BackgroundService
         // Whoever consumes connects again; and RabbitMQ does not answer where it takes nothing.
         if (_broker.Ready is not { } connection)
             return null;
-        await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
+        await using var channel = await BrokerConnection.InTimeAsync(
+            connection, connection.CreateChannelAsync(cancellationToken: cancellationToken), cancellationToken);
         return new QueueDepth(await channel.MessageCountAsync(Topology.CommandQueue, cancellationToken));
     }
 

@@ -62,8 +62,8 @@ public sealed partial class PendingRelay(
         var published = 0;
         try
         {
-            await using var channel = await connection.CreateChannelAsync(
-                new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken);
+            await using var channel = await BrokerConnection.InTimeAsync(connection, connection.CreateChannelAsync(
+                new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken), cancellationToken);
             var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json" };
             foreach (var envelope in Envelope.Split(commands))
             {

@@ -41,10 +41,10 @@ internal sealed partial class CommandConsumer(
         var connection = await broker.OpenAsync(stoppingToken);
         // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
         using var closed = new CancellationTokenSource();
-        await using var consuming = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
-        await using var publishing = await connection.CreateChannelAsync(
-            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken);
-        await using var replying = await connection.CreateChannelAsync(cancellationToken: stoppingToken);
+        await using var consuming = await InTimeAsync(connection.CreateChannelAsync(cancellationToken: stoppingToken));
+        await using var publishing = await InTimeAsync(connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), stoppingToken));
+        await using var replying = await InTimeAsync(connection.CreateChannelAsync(cancellationToken: stoppingToken));
         consuming.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
         publishing.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
 
@@ -52,7 +52,8 @@ internal sealed partial class CommandConsumer(
         var deliveries = Channel.CreateUnbounded<Delivery>(new UnboundedChannelOptions { SingleReader = true });
         var posted = Channel.CreateBounded<PostedBatch>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
 
-        await consuming.BasicQosAsync(0, (ushort)Math.Min(options.Value.Prefetch, ushort.MaxValue), global: false, stoppingToken);
+        await BrokerConnection.InTimeAsync(
+            connection, consuming.BasicQosAsync(0, (ushort)Math.Min(options.Value.Prefetch, ushort.MaxValue), global: false, stoppingToken), stoppingToken);
         var consumer = new AsyncEventingBasicConsumer(consuming);
         consumer.ReceivedAsync += (_, message) =>
         {
@@ -63,7 +64,7 @@ internal sealed partial class CommandConsumer(
         };
         // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
-        await consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken);
+        await InTimeAsync(consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken));
         Interlocked.Exchange(ref _lastProgress, Clock.GetTimestamp());
         IsOpen = true;
         await using var idle = Clock.CreateTimer(_ => EndIfIdle(deliveries.Writer), null, MaxIdle, MaxIdle / 4);
@@ -91,6 +92,10 @@ internal sealed partial class CommandConsumer(
                 ? $"RabbitMQ closed the channel: {reason}"
                 : "RabbitMQ ended the consumer; its queue may have been deleted");
         }
+        // Nothing has come for a while: because there was nothing, or because RabbitMQ is silent.
+        await BrokerConnection.InTimeAsync(connection, consuming.CloseAsync(stoppingToken), stoppingToken);
+
+        Task<T> InTimeAsync<T>(Task<T> asked) => BrokerConnection.InTimeAsync(connection, asked, stoppingToken);
     }
 
     private void EndIfIdle(ChannelWriter<Delivery> deliveries)
