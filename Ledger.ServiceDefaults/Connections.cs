@@ -61,6 +61,11 @@ public static partial class Connections
         builder.EnrichContext<TContext>();
     }
 
+    /// <summary>Why PostgreSQL could not be asked, in one line: with the option's name, where that has to be set right.</summary>
+    public static string ReasonOf(Exception e) => e is PostgresException { SqlState: var state } && state[..2] is "28" or "3D"
+        ? $"It refuses the user, password or database of ConnectionStrings__{ResourceNames.Database}: {e.Message}"
+        : e.Message;
+
     /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>
     public static void AddRabbitMQ(this IHostApplicationBuilder builder)
     {

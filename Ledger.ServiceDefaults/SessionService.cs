@@ -12,7 +12,6 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
 
     // What somebody must set right, a password for instance, may stay wrong for hours.
     private readonly OnceAMinute _losses = new(clock);
-
     private volatile bool _isOpen;
 
     /// <summary>What time is measured by.</summary>
@@ -54,7 +53,7 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
                 if (IsOpen)
                     lost = Clock.GetTimestamp();
                 if (_losses.IsDue(e.Message))
-                    LogLost(e.Message);
+                    LogLost(e.Message.TrimEnd('.'));
             }
             IsOpen = false;
             OnSessionEnded();

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -24,6 +25,7 @@ public sealed partial class RevokedSessions(
     // With when they were revoked: what is older than an access token lives is forgotten.
     private readonly ConcurrentDictionary<Guid, DateTime> _sessions = new();
     private readonly TimeSpan _lifetime = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds) + Overlap;
+    private readonly OnceAMinute _failures = new(clock);
     private DateTime _last;
     private long _readAt;
 
@@ -88,7 +90,7 @@ public sealed partial class RevokedSessions(
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException)
         {
-            LogUnread(e.Message);
+            Tell(e);
         }
     }
 
@@ -110,8 +112,14 @@ public sealed partial class RevokedSessions(
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException)
         {
-            LogUnread(e.Message);
+            Tell(e);
         }
+    }
+
+    private void Tell(Exception e)
+    {
+        if (_failures.IsDue(Connections.ReasonOf(e)))
+            LogUnread(Connections.ReasonOf(e));
     }
 
     [LoggerMessage(LogLevel.Warning, "Which sessions are revoked cannot be read now: {Reason}")]

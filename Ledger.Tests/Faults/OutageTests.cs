@@ -446,6 +446,71 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
+    public async Task A_RabbitMQ_that_refuses_the_login_is_told_of_once_with_the_option_and_taken_as_soon_as_it_does_not()
+    {
+        const string Line = "ConnectionStrings__messaging";
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        (await user.DepositAsync("1.00")).MustBe(201);
+        var (name, password) = new Uri(system.Processes.RabbitMqConnectionString).UserInfo.Split(':') is [var first, var second] ? (first, second) : default;
+        await system.ControlRabbitMqAsync("change_password", name, "another");
+        Answer answer;
+        try
+        {
+            await system.ControlRabbitMqAsync("close_all_connections", "test");
+            await ToldAsync(Line);
+            await system.NoticedAsync();
+            Assert.Equal("""{"status":"Unhealthy","checks":{"postgres":"Healthy","rabbitmq":"Unhealthy"}}""", (await user.Api.GetAsync("/health")).Text);
+            answer = (await user.DepositAsync("1.00")).MustBe(202);
+            await ToldOnceAsync(Line);
+        }
+        finally
+        {
+            await system.ControlRabbitMqAsync("change_password", name, password);
+        }
+
+        await system.RecoveredAsync();
+        Assert.Equal("posted", (await user.DecidedAsync(answer.TransactionId, FaultSystem.Recovery))["status"]);
+        (await user.DepositAsync("1.00")).MustBe(201);
+    }
+
+    [Fact]
+    public async Task A_PostgreSQL_that_refuses_the_login_is_told_of_once_with_the_option_and_taken_as_soon_as_it_does_not()
+    {
+        const string Line = "ConnectionStrings__ledgerdb";
+        await system.RecoveredAsync();
+        var user = await system.Apis[0].NewUserAsync();
+        var password = new NpgsqlConnectionStringBuilder(system.Processes.PostgresConnectionString).Password!;
+        await using (var connection = await system.Database.OpenConnectionAsync())
+        {
+            await ExecuteAsync("alter role postgres password 'another'");
+            try
+            {
+                await ExecuteAsync("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()");
+                await ToldAsync(Line);
+                await system.NoticedAsync();
+                Assert.Equal("""{"status":"Unhealthy","checks":{"postgres":"Unhealthy","rabbitmq":"Healthy"}}""", (await user.Api.GetAsync("/health")).Text);
+                Unavailable(await user.DepositAsync("1.00", key: "k", prefer: "respond-async"));
+                await ToldOnceAsync(Line);
+            }
+            finally
+            {
+                await ExecuteAsync($"alter role postgres password '{password}'");
+            }
+
+            async Task ExecuteAsync(string sql)
+            {
+                await using var command = new NpgsqlCommand(sql, connection);
+                await command.ExecuteNonQueryAsync();
+            }
+        }
+
+        await system.RecoveredAsync();
+        (await user.DepositAsync("1.00", key: "k")).MustBe(201);
+        Assert.Equal(1, await user.BalanceAsync());
+    }
+
+    [Fact]
     public async Task A_RabbitMQ_that_is_silent_for_long_is_noticed_and_has_no_channels_afterwards_that_nobody_knows()
     {
         await system.RecoveredAsync();
@@ -583,6 +648,26 @@ public sealed class OutageTests(FaultSystem system)
         (await user.DepositAsync("1.00")).MustBe(201);
         await Eventually.TrueAsync(async () => await user.BalanceAsync() == 3, FaultSystem.Recovery);
     }
+
+    private Task ToldAsync(string what) => Eventually.TrueAsync(
+        () => Task.FromResult(Services.All(service => LinesOf(service, what).Any())), FaultSystem.Recovery,
+        () => $"Only {string.Join(", ", Services.Where(service => LinesOf(service, what).Any()).Select(service => service.Name))} told.");
+
+    // And nobody says besides, at each probe, that it is not healthy.
+    private async Task ToldOnceAsync(string what)
+    {
+        // Some tries later.
+        await Task.Delay(TimeSpan.FromSeconds(2));
+        foreach (var service in Services)
+        {
+            Assert.All(LinesOf(service, what).CountBy(line => line), line => Assert.True(line.Value == 1, $"{service.Name}, {line.Value} times: {line.Key}"));
+            Assert.Empty(LinesOf(service, "Health check"));
+        }
+    }
+
+    private IEnumerable<LocalProcess> Services => system.Processes.Apis.Concat(system.Processes.Workers);
+
+    private static IEnumerable<string> LinesOf(LocalProcess process, string what) => process.Tail(2000).Where(line => line.Contains(what, StringComparison.Ordinal));
 
     private static void Unavailable(Answer answer)
     {

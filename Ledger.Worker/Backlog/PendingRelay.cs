@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
+using Ledger.ServiceDefaults;
 using Ledger.Worker.Posting;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -14,8 +15,10 @@ namespace Ledger.Worker.Backlog;
 /// 202, and again those that have stayed undecided for long. Publishing one twice is harmless: it is posted once.
 /// </summary>
 public sealed partial class PendingRelay(
-    BrokerConnection broker, NpgsqlDataSource database, IOptions<WorkerOptions> options, ILogger<PendingRelay> logger) : BackgroundService
+    BrokerConnection broker, NpgsqlDataSource database, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<PendingRelay> logger) : BackgroundService
 {
+    private readonly OnceAMinute _failures = new(clock);
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(options.Value.RelaySeconds));
@@ -29,7 +32,8 @@ public sealed partial class PendingRelay(
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                LogFailed(e.Message);
+                if (_failures.IsDue(Connections.ReasonOf(e)))
+                    LogFailed(Connections.ReasonOf(e));
             }
             catch (OperationCanceledException)
             {

@@ -2,6 +2,7 @@ using System.Data;
 using System.Diagnostics;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
+using Ledger.ServiceDefaults;
 using Npgsql;
 
 namespace Ledger.Worker.Posting;
@@ -28,6 +29,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
     private readonly PostingEngine _engine = new();
+    private readonly OnceAMinute _failures = new(TimeProvider.System);
     private NpgsqlConnection? _connection;
 
     /// <summary>The results, in the order of the commands. Throws only if cancelled; then nothing more was written.</summary>
@@ -139,7 +141,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
                     continue;
                 if (!isLost && !IsAway(e))
                     throw;
-                LogAway(e.Message);
+                if (_failures.IsDue(Connections.ReasonOf(e)))
+                    LogAway(Connections.ReasonOf(e));
             }
             await Task.Delay(pause, cancellationToken);
             pause = pause * 2 < MaxPause ? pause * 2 : MaxPause;

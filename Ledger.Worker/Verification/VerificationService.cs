@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using Ledger.Core;
 using Ledger.Core.Verification;
+using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using NpgsqlTypes;
@@ -19,6 +20,7 @@ public sealed partial class VerificationService : BackgroundService
     private readonly NpgsqlDataSource _database;
     private readonly VerificationOptions _options;
     private readonly ILogger<VerificationService> _logger;
+    private readonly OnceAMinute _failures = new(TimeProvider.System);
     private LastRun? _last;
 
     public VerificationService(NpgsqlDataSource database, IOptions<VerificationOptions> options, ILogger<VerificationService> logger)
@@ -55,7 +57,8 @@ public sealed partial class VerificationService : BackgroundService
             }
             catch (Exception e)
             {
-                LogImpossible(e.Message);
+                if (_failures.IsDue(Connections.ReasonOf(e)))
+                    LogImpossible(Connections.ReasonOf(e));
                 await Task.Delay(LookInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
