@@ -42,7 +42,10 @@ public sealed class KillTests(FaultSystem system)
         {
             // The last that a batch writes; what it sends with that is its commit.
             await using var gate = new NpgsqlCommand(
-                "insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id) values ($1, 'k', '', $1)", connection) { Parameters = { new() { Value = market.Users[0] } } };
+                "insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id) values ($1, 'k', '', $1)", connection)
+            {
+                Parameters = { new() { Value = market.Users[0] } },
+            };
             await gate.ExecuteNonQueryAsync();
             await using (var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString)))
                 await broker.PublishAsync(command);
