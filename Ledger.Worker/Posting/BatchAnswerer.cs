@@ -180,8 +180,8 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
             }
             catch (Exception e) when (BatchPoster.IsAway(e) && !cancellationToken.IsCancellationRequested)
             {
-                if (_absences.IsDue(e.Message))
-                    LogAway(e.Message);
+                if (_absences.IsDue(Connections.ReasonOf(e)))
+                    LogAway(Connections.ReasonOf(e));
             }
             await Task.Delay(Pause, clock, cancellationToken);
         }
