@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Ledger.ServiceDefaults;
@@ -15,7 +16,7 @@ namespace Ledger.ServiceDefaults;
 /// (<c>/alive</c>, <c>/live</c>): does the process itself still answer. Always mapped: probes need them everywhere. Kubernetes
 /// asks the first at the start alone: an API that has lost RabbitMQ still has answers.
 /// </summary>
-public static class Health
+public static partial class Health
 {
     private const string Readiness = "readiness";
 
@@ -29,12 +30,29 @@ public static class Health
 
     public static void MapServiceHealth(this WebApplication app)
     {
-        var readiness = new HealthCheckOptions { Predicate = check => check.Tags.Contains(Readiness), ResponseWriter = WriteAsync };
+        // Instead of the framework's own line for each check that fails, with a stack trace, whenever somebody asks.
+        var unreadiness = new OnceAMinute(TimeProvider.System);
+        var readiness = new HealthCheckOptions
+        {
+            Predicate = check => check.Tags.Contains(Readiness),
+            ResponseWriter = (context, report) =>
+            {
+                if (report.Status != HealthStatus.Healthy)
+                    Tell(string.Join(", ", report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy).Select(entry => entry.Key)));
+                return WriteAsync(context, report);
+            },
+        };
         var liveness = new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync };
         foreach (var path in new[] { "/health", "/ready" })
             app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics().Untraced();
         foreach (var path in new[] { "/alive", "/live" })
             app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics().Untraced();
+
+        void Tell(string checks)
+        {
+            if (unreadiness.IsDue(checks))
+                LogNotReady(app.Logger, checks);
+        }
     }
 
     // Names and states alone: descriptions and exceptions can hold addresses and user names.
@@ -67,4 +85,7 @@ public static class Health
             }
         }
     }
+
+    [LoggerMessage(LogLevel.Warning, "Not ready: {Checks}")]
+    private static partial void LogNotReady(ILogger logger, string checks);
 }

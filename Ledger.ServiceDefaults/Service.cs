@@ -69,7 +69,7 @@ public static class Service
         {
             if (!IsAddress(address))
                 throw new ConfigurationException($"{VariableOf(WebHostDefaults.ServerUrlsKey)}: '{address}' is not an address such as http://localhost:8080.");
-            RefuseHttps(WebHostDefaults.ServerUrlsKey, address.StartsWith("https:", StringComparison.OrdinalIgnoreCase));
+            RefuseHttps(WebHostDefaults.ServerUrlsKey, address.TrimStart().StartsWith("https:", StringComparison.OrdinalIgnoreCase));
         }
         foreach (var port in configuration[WebHostDefaults.HttpPortsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [])
         {

@@ -26,7 +26,7 @@ public sealed partial class CommandGateway(
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
     // A queue that refused a message counts as full for so long. What is recorded meanwhile is the relay's at once; sent from here and refused,
-    // it would lie until the relay takes it for lost.
+    // as the first after that time is if the queue is still full, it lies until the relay takes it for lost.
     private static readonly TimeSpan FullFor = TimeSpan.FromSeconds(30);
 
     private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
@@ -194,7 +194,8 @@ public sealed partial class CommandGateway(
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {
                 // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
-                Volatile.Write(ref _fullUntil, Clock.GetTimestamp() + ((long)FullFor.TotalSeconds * Clock.TimestampFrequency));
+                if (!e.IsReturn)
+                    Volatile.Write(ref _fullUntil, Clock.GetTimestamp() + ((long)FullFor.TotalSeconds * Clock.TimestampFrequency));
                 var reason = e.IsReturn ? "there is no queue" : "the queue takes no more";
                 if (_refusals.IsDue(reason))
                     LogRefused(reason);

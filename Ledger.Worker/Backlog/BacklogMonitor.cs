@@ -11,8 +11,8 @@ public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
-    // Longer than RabbitMQ has for an answer: a channel that is given up before it is open stays open there.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    // Longer than RabbitMQ has for two answers: a channel that is given up before it is open stays open there.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
 
     private readonly BrokerConnection _broker;
     private readonly NpgsqlDataSource _database;
@@ -72,7 +72,8 @@ public sealed partial class BacklogMonitor : BackgroundService
             return null;
         await using var channel = await BrokerConnection.InTimeAsync(
             connection, connection.CreateChannelAsync(cancellationToken: cancellationToken), cancellationToken);
-        return new QueueDepth(await channel.MessageCountAsync(Topology.CommandQueue, cancellationToken));
+        return new QueueDepth(await BrokerConnection.InTimeAsync(
+            connection, channel.MessageCountAsync(Topology.CommandQueue, cancellationToken), cancellationToken));
     }
 
     private sealed record QueueDepth(long Messages);
