@@ -1,7 +1,6 @@
 using System.Reflection;
 using Ledger.Core.Messaging;
 using Ledger.Tests.Harness;
-using Microsoft.Extensions.Logging;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
 
@@ -10,13 +9,13 @@ namespace Ledger.Tests.Messaging;
 /// <summary>A process's one connection to RabbitMQ, over all the connections that it has one after the other.</summary>
 public sealed class BrokerConnectionTests(LedgerSystem system)
 {
-    private readonly Lines _log = new();
+    private readonly RecordedLog _log = new();
 
     [Fact]
     public async Task What_an_old_connection_has_still_to_say_does_not_block_the_new_one()
     {
         var factory = Intercepted<IConnectionFactory>.Around(await FactoryAsync());
-        await using var broker = new BrokerConnection((IConnectionFactory)factory, _log);
+        await using var broker = new BrokerConnection((IConnectionFactory)factory, _log.Of<BrokerConnection>());
         var told = 0;
         broker.Blocked += () => told++;
         var first = (Intercepted<IConnection>)await broker.OpenAsync(TestContext.Current.CancellationToken);
@@ -41,12 +40,12 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     {
         var factory = await FactoryAsync();
         factory.Password = "wrong";
-        await using var broker = new BrokerConnection(factory, _log);
+        await using var broker = new BrokerConnection(factory, _log.Of<BrokerConnection>());
 
         var refused = await Assert.ThrowsAsync<IOException>(() => broker.OpenAsync(TestContext.Current.CancellationToken));
 
         Assert.Contains("ConnectionStrings__messaging: ACCESS_REFUSED", refused.Message, StringComparison.Ordinal);
-        Assert.Empty(_log);
+        Assert.Empty(_log.Lines);
     }
 
     [Fact]
@@ -54,13 +53,13 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     {
         var factory = await FactoryAsync();
         factory.VirtualHost = $"test-{Guid.NewGuid():N}";
-        await using var broker = new BrokerConnection(factory, _log);
+        await using var broker = new BrokerConnection(factory, _log.Of<BrokerConnection>());
         for (var i = 0; i < 3; i++)
         {
             var refused = await Assert.ThrowsAsync<IOException>(() => broker.OpenAsync(TestContext.Current.CancellationToken));
             Assert.Contains($"ConnectionStrings__messaging: NOT_ALLOWED - vhost {factory.VirtualHost}", refused.Message, StringComparison.Ordinal);
         }
-        Assert.Empty(_log);
+        Assert.Empty(_log.Lines);
 
         await system.ControlRabbitMqAsync("add_vhost", factory.VirtualHost);
         try
@@ -68,7 +67,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
             await system.ControlRabbitMqAsync("set_permissions", "--vhost", factory.VirtualHost, factory.UserName, ".*", ".*", ".*");
             for (var i = 0; i < 3; i++)
                 Assert.True((await broker.OpenAsync(TestContext.Current.CancellationToken)).IsOpen);
-            Assert.Contains("Connected", Assert.Single(_log), StringComparison.Ordinal);
+            Assert.Contains("Connected", Assert.Single(_log.Lines), StringComparison.Ordinal);
         }
         finally
         {
@@ -79,7 +78,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     [Fact]
     public async Task A_connection_on_which_an_answer_did_not_come_in_time_is_not_used_again()
     {
-        await using var broker = new BrokerConnection(await FactoryAsync(), _log);
+        await using var broker = new BrokerConnection(await FactoryAsync(), _log.Of<BrokerConnection>());
         var connection = await broker.OpenAsync(TestContext.Current.CancellationToken);
 
         // Whoever is to stop does not wait for it, and blames nobody.
@@ -127,15 +126,5 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
         }
 
         private static async Task<IConnection> ConnectedAsync(Task<IConnection> connecting) => (IConnection)(object)Intercepted<IConnection>.Around(await connecting);
-    }
-
-    private sealed class Lines : List<string>, ILogger<BrokerConnection>
-    {
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            Add(formatter(state, exception));
     }
 }

@@ -1,9 +1,7 @@
-using System.Collections.Concurrent;
 using Ledger.Core.Currencies;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
 using Ledger.Worker.Posting;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using RabbitMQ.Client;
@@ -29,11 +27,11 @@ public sealed class BatchAnswererTests(LedgerSystem system)
         // Away for whom there is no connection: it has one, which somebody else holds.
         await using var database = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { MaxPoolSize = 1, Timeout = 1 });
         using var catalog = new CurrencyCatalog(database, TimeProvider.System);
-        var log = new Log();
+        var log = new RecordedLog();
         Task answering;
         await using (await database.OpenConnectionAsync())
         {
-            answering = new BatchAnswerer(database, catalog, TimeProvider.System, log).AnswerAsync(
+            answering = new BatchAnswerer(database, catalog, TimeProvider.System, log.Of<BatchAnswerer>()).AnswerAsync(
                 new PostedBatch([], [new(null, batch[0])], null), publishing, replying, CancellationToken.None);
             await Eventually.TrueAsync(() => Task.FromResult(answering.IsCompleted || !log.Lines.IsEmpty));
             Assert.False(answering.IsCompleted, answering.Exception?.Message);
@@ -42,17 +40,5 @@ public sealed class BatchAnswererTests(LedgerSystem system)
 
         await answering;
         await Eventually.TrueAsync(() => Task.FromResult(!events.IsEmpty));
-    }
-
-    private sealed class Log : ILogger<BatchAnswerer>
-    {
-        public ConcurrentQueue<string> Lines { get; } = [];
-
-        IDisposable? ILogger.BeginScope<TState>(TState state) => null;
-
-        bool ILogger.IsEnabled(LogLevel logLevel) => true;
-
-        void ILogger.Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            Lines.Enqueue(formatter(state, exception));
     }
 }

@@ -1,0 +1,46 @@
+using System.Net;
+using Ledger.ServiceDefaults;
+using Ledger.Tests.Harness;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging;
+
+namespace Ledger.Tests.Monitoring;
+
+/// <summary>A process that is not ready says what it lacks, however often it is asked, once a minute.</summary>
+public sealed class ReadinessTests
+{
+    [Fact]
+    public async Task A_process_that_is_not_ready_says_once_which_checks_fail()
+    {
+        var log = new RecordedLog();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders().AddProvider(log.Provider);
+        builder.Services.AddHealthChecks().AddReadiness<Failing>("first").AddReadiness<Passing>("second").AddReadiness<Failing>("third");
+        await using var app = builder.Build();
+        app.MapServiceHealth();
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        using var client = new HttpClient { BaseAddress = new Uri(app.Urls.Single()) };
+
+        foreach (var path in (string[])["/health", "/ready", "/health"])
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync(path, TestContext.Current.CancellationToken)).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync("/alive", TestContext.Current.CancellationToken)).StatusCode);
+
+        Assert.Equal("Not ready: first, third", Assert.Single(log.Lines, line => line.StartsWith("Not ready", StringComparison.Ordinal)));
+    }
+
+    private sealed class Failing : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(HealthCheckResult.Unhealthy());
+    }
+
+    private sealed class Passing : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(HealthCheckResult.Healthy());
+    }
+}
