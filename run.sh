@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Starts Ledger on this machine: PostgreSQL, RabbitMQ, migrations, API and worker. ./run.sh --help lists the options.
 #
-#   --host aspire    as containers and processes of the Aspire AppHost: needs Aspire's packages and a container engine
-#   --host local     as plain processes of Ledger.LocalHost: needs neither
+#   --host aspire    as containers and processes of the Aspire AppHost: needs a container engine
+#   --host local     as plain processes of Ledger.LocalHost: needs none
 #
 # Without --host, aspire where both are at hand and no option of Ledger.LocalHost's is given; a line says which, and why.
 set -euo pipefail
@@ -44,13 +44,7 @@ container_engine() {
 
 # Sets why_not: what keeps the AppHost from running here, or nothing.
 find_out_why_not_aspire() {
-    source "$root/scripts/packages.sh"
-    find_out_aspire_packages "$root"
     why_not=''
-    if [[ $AspirePackages != true ]]; then
-        why_not="the package feed has no Aspire packages"
-        return
-    fi
     engine=$(container_engine)
     if [[ -z $engine ]]; then why_not="no container engine answers"; fi
 }
@@ -58,8 +52,6 @@ find_out_why_not_aspire() {
 if [[ $is_help == true ]]; then
     host=local
     sed -n 's/^#   --host/  --host/p' "$root/run.sh"
-    source "$root/scripts/packages.sh"
-    find_out_aspire_packages "$root"
 else
     "$root/scripts/dependencies.sh" --sdk
     [[ $host != aspire || -z $local_option ]] || fail "--host aspire has no option $local_option, only --monitoring."
@@ -78,7 +70,7 @@ else
             elif [[ -n $local_option ]]; then
                 host=local because="$local_option is an option of theirs"
             else
-                host=aspire because="the package feed has Aspire's packages and $engine answers"
+                host=aspire because="$engine answers"
             fi
             ;;
     esac
@@ -101,17 +93,6 @@ if ! output=$(dotnet build "$root/Ledger.LocalHost" --configuration Release --no
     echo "$output" >&2
     fail "the build failed, see above."
 fi
-
-case " ${arguments[*]-} " in
-    *" --dashboard "*)
-        # The Aspire CLI has the dashboard inside; this package is for Linux on x64. Any other one in PATH will do as well.
-        if ! command -v aspire >/dev/null; then
-            cli=$("$root/scripts/npm-package.sh" @microsoft/aspire-cli-linux-x64 13.5.4 \
-                sha512-8PWeRHM1+QwQB2wxDnfPsimi3EW01r04b4DjX0jIDE78SlfJabwVfYArW/48vDzYvPzKSRye6DIPVAsCFoXjBA== bin/aspire)
-            export PATH="$cli/bin:$PATH" ASPIRE_HOME="$root/.tools/aspire-home"
-        fi
-        ;;
-esac
 
 # exec: signals reach the host itself.
 exec dotnet "$root/Ledger.LocalHost/bin/Release/net10.0/Ledger.LocalHost.dll" ${arguments[@]+"${arguments[@]}"}

@@ -23,13 +23,9 @@ give_up() {
 }
 
 scripts/dependencies.sh || give_up "something that the tests need is missing, see above."
-source scripts/packages.sh
-find_out_aspire_packages "$root"
 
-# The solution's filter leaves out the AppHost, which needs Aspire's packages. No build server is left behind.
-solution=Ledger.sln
-[[ $AspirePackages == true ]] || solution=Ledger.NoAspire.slnf
-if ! output=$(dotnet build "$solution" --configuration Release --nologo --verbosity quiet \
+# No build server is left behind.
+if ! output=$(dotnet build Ledger.sln --configuration Release --nologo --verbosity quiet \
     -nodeReuse:false -p:UseSharedCompilation=false 2>&1); then
     echo "$output" >&2
     give_up "the build failed, see above."

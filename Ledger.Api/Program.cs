@@ -34,7 +34,6 @@ namespace Ledger.Api
 
             var app = builder.Build();
             app.UseServiceDefaults();
-            app.UseRequestSpans();
             app.UseEdge();
             app.UseExceptionHandler();
             app.UseStatusCodePages(status => Problem.OfStatus(status.HttpContext).ExecuteAsync(status.HttpContext));

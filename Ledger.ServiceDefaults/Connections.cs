@@ -1,3 +1,4 @@
+using Ledger.ServiceDefaults.Telemetry;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.EntityFrameworkCore.Migrations;
@@ -11,7 +12,7 @@ using RabbitMQ.Client;
 namespace Ledger.ServiceDefaults;
 
 /// <summary>How a service reaches PostgreSQL and RabbitMQ: by the connection strings of its environment.</summary>
-public static partial class Connections
+public static class Connections
 {
     /// <summary>
     /// Adds an <see cref="NpgsqlDataSource"/> for SQL and <typeparamref name="TContext"/> for what Entity Framework does,
@@ -58,7 +59,15 @@ public static partial class Connections
             .UseNpgsql(services.GetRequiredService<NpgsqlDataSource>(), postgres => postgres.MigrationsHistoryTable(HistoryRepository.DefaultTableName, "public"))
             // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
             .ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
-        builder.EnrichContext<TContext>();
+        builder.EnrichNpgsqlDbContext<TContext>(settings =>
+        {
+            // A database that is away is a 503 at once, not a request that hangs.
+            settings.DisableRetry = true;
+            // Health has a check of its own.
+            settings.DisableHealthChecks = true;
+            // Otherwise every statement would get a span, even when traces are exported nowhere.
+            settings.DisableTracing = !builder.Configuration.HasOtlpEndpoint();
+        });
     }
 
     /// <summary>Why PostgreSQL could not be asked, in one line: with the option's name, where that has to be set right.</summary>
@@ -70,16 +79,26 @@ public static partial class Connections
     public static void AddRabbitMQ(this IHostApplicationBuilder builder)
     {
         RefuseUnlessRabbitMQ(builder.Configuration.RequiredConnectionString(ResourceNames.Messaging));
-        builder.AddConnectionFactory(factory =>
-        {
-            factory.ClientProvidedName = builder.Environment.ApplicationName;
-            // The services reconnect by themselves: what was under way must be decided anew, not recovered silently.
-            factory.AutomaticRecoveryEnabled = false;
-            factory.TopologyRecoveryEnabled = false;
-            factory.RequestedHeartbeat = TimeSpan.FromSeconds(10);
-            factory.RequestedConnectionTimeout = TimeSpan.FromSeconds(5);
-            factory.ContinuationTimeout = TimeSpan.FromSeconds(10);
-        });
+        builder.AddRabbitMQClient(
+            ResourceNames.Messaging,
+            settings =>
+            {
+                settings.DisableAutoActivation = true;
+                // The services check the connections that they hold.
+                settings.DisableHealthChecks = true;
+                // The ledger's own spans follow a command through RabbitMQ.
+                settings.DisableTracing = true;
+            },
+            factory =>
+            {
+                factory.ClientProvidedName = builder.Environment.ApplicationName;
+                // The services reconnect by themselves: what was under way must be decided anew, not recovered silently.
+                factory.AutomaticRecoveryEnabled = false;
+                factory.TopologyRecoveryEnabled = false;
+                factory.RequestedHeartbeat = TimeSpan.FromSeconds(10);
+                factory.RequestedConnectionTimeout = TimeSpan.FromSeconds(5);
+                factory.ContinuationTimeout = TimeSpan.FromSeconds(10);
+            });
     }
 
     // The driver's reason is not told: what stands behind a semicolon in a password looks like the next setting, which it would name.

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Ledger.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http;
@@ -19,6 +18,9 @@ namespace Ledger.ServiceDefaults;
 public static partial class Health
 {
     private const string Readiness = "readiness";
+
+    private static readonly string[] s_readinessPaths = ["/health", "/ready"];
+    private static readonly string[] s_livenessPaths = ["/alive", "/live"];
 
     /// <summary>Adds the check that PostgreSQL answers. Broker and consumer are checked by whoever holds their connections.</summary>
     public static IHealthChecksBuilder AddServiceHealth(this IHostApplicationBuilder builder) =>
@@ -43,10 +45,10 @@ public static partial class Health
             },
         };
         var liveness = new HealthCheckOptions { Predicate = _ => false, ResponseWriter = WriteAsync };
-        foreach (var path in new[] { "/health", "/ready" })
-            app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics().Untraced();
-        foreach (var path in new[] { "/alive", "/live" })
-            app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics().Untraced();
+        foreach (var path in s_readinessPaths)
+            app.MapHealthChecks(path, readiness).AllowAnonymous().DisableHttpMetrics();
+        foreach (var path in s_livenessPaths)
+            app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics();
 
         void Tell(string checks)
         {
@@ -54,6 +56,10 @@ public static partial class Health
                 LogNotReady(app.Logger, checks);
         }
     }
+
+    /// <summary>Whether a request asks for readiness or liveness.</summary>
+    internal static bool IsProbe(PathString path) =>
+        s_readinessPaths.Concat(s_livenessPaths).Any(probe => path.Equals(probe, StringComparison.OrdinalIgnoreCase));
 
     // Names and states alone: descriptions and exceptions can hold addresses and user names.
     private static async Task WriteAsync(HttpContext context, HealthReport report)

@@ -38,10 +38,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work" aspirate-state.json' EXIT
 
 if [[ -z $manifest ]]; then
-    source "$root/scripts/packages.sh"
-    find_out_aspire_packages "$root"
-    [[ $AspirePackages == true ]] ||
-        fail "Aspire's packages cannot be restored here, so the AppHost cannot publish: give a manifest with --manifest."
     manifest=$work/published.json
     # Relative paths in a manifest start at its own folder: written here, moved afterwards.
     dotnet run --no-launch-profile -- --publisher manifest --output-path "$PWD/published.tmp" >"$work/log" 2>&1 ||

@@ -78,8 +78,6 @@ kube rollout status deployment/worker --timeout 5m
 echo "e2e-kind: smoke test"
 "$root/scripts/smoke.sh" "$address" --wait 60
 
-source "$root/scripts/packages.sh"
-find_out_aspire_packages "$root"
 dotnet build "$root/Ledger.Cli" --configuration Release --nologo --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false
 ledger() { dotnet "$root/Ledger.Cli/bin/Release/net10.0/ledger.dll" "$@"; }
 

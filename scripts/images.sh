@@ -59,9 +59,6 @@ if [[ -z $registry && $all == false ]]; then
     esac
 fi
 
-source "$root/scripts/packages.sh"
-find_out_aspire_packages "$root"
-
 if [[ -n $output ]]; then mkdir -p "$output"; fi
 for project in Api Worker Cli; do
     name=${project,,}

@@ -7,9 +7,6 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 file=${1:?where to, such as artifacts/ledger.cdx.json}
 
-source "$root/scripts/packages.sh"
-find_out_aspire_packages "$root"
-
 mkdir -p "$(dirname "$file")"
 version=$(sed -n 's/.*<Version>\(.*\)<\/Version>.*/\1/p' "$root/Directory.Build.props")
 for project in Api Worker Cli; do

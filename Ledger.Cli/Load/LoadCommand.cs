@@ -66,7 +66,7 @@ internal static class LoadCommand
     {
         using var run = new LoadRun(options);
         LoadMetrics.Observe(run);
-        await using var metrics = options.MetricsPort == 0 ? null : await MetricsServer.StartAsync(LoadMetrics.Name, options.MetricsPort);
+        await using var metrics = options.MetricsPort == 0 ? null : await Prometheus.StartServerAsync(LoadMetrics.Name, options.MetricsPort);
         try
         {
             Console.WriteLine($"Registering {options.Users} users at {string.Join(", ", options.Urls)} (seed {options.Seed}) …");

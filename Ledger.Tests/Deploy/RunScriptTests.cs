@@ -13,37 +13,36 @@ public sealed partial class RunScriptTests
     [InlineData("--apis", "--host", "aspire", "--apis", "2")]
     [InlineData("--monitoring", "--host", "local", "--monitoring")]
     public async Task A_bad_value_or_an_option_of_the_other_host_ends_it_with_one_line_that_names_it(string named, params string[] arguments) =>
-        await MustRefuseAsync(named, arguments, packages: true, docker: Answers);
+        await MustRefuseAsync(named, arguments, Answers);
 
     [Theory]
-    [InlineData(false, Answers, "no Aspire packages", "--host", "aspire")]
-    [InlineData(true, IsAway, "no container engine", "--host", "aspire")]
-    [InlineData(true, IsAway, "no container engine", "--monitoring")]
-    public async Task What_needs_the_AppHost_is_refused_where_it_cannot_run(bool packages, string docker, string named, params string[] arguments) =>
-        await MustRefuseAsync(named, arguments, packages, docker);
+    [InlineData(IsAway, "no container engine", "--host", "aspire")]
+    [InlineData(IsAway, "no container engine", "--monitoring")]
+    public async Task What_needs_the_AppHost_is_refused_where_it_cannot_run(string docker, string named, params string[] arguments) =>
+        await MustRefuseAsync(named, arguments, docker);
 
     [Theory]
     [InlineData("--host aspire", "--host", "aspire")]
-    [InlineData("has Aspire's packages and docker answers")]
-    [InlineData("has Aspire's packages and docker answers", "--monitoring")]
+    [InlineData("docker answers")]
+    [InlineData("docker answers", "--monitoring")]
     public async Task The_AppHost_is_run_where_it_can_be_and_the_line_says_why(string why, params string[] arguments)
     {
-        var (exitCode, output, errors) = await RunAsync(arguments, packages: true, docker: Answers);
+        var (exitCode, output, errors) = await RunAsync(arguments, Answers);
 
         Assert.Equal(0, exitCode);
-        Assert.Equal($"ledger: starting the Aspire AppHost ({(why[0] == '-' ? why : "the package feed " + why)}).", errors.Trim());
+        Assert.Equal($"ledger: starting the Aspire AppHost ({why}).", errors.Trim());
         Assert.Equal($"run --project {Repository.PathOf("Ledger.AppHost")} -- {(arguments.Contains("--monitoring") ? "--monitoring" : "")}".Trim(), output.Trim());
     }
 
-    private static async Task MustRefuseAsync(string named, string[] arguments, bool packages, string docker)
+    private static async Task MustRefuseAsync(string named, string[] arguments, string docker)
     {
-        var (exitCode, output, errors) = await RunAsync(arguments, packages, docker);
+        var (exitCode, output, errors) = await RunAsync(arguments, docker);
 
         Assert.Equal((1, ""), (exitCode, output));
         Assert.Contains(named, Assert.Single(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
-    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string[] arguments, bool packages, string docker)
+    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string[] arguments, string docker)
     {
         var programs = Directory.CreateTempSubdirectory("ledger-run-script-");
         try
@@ -54,7 +53,6 @@ public sealed partial class RunScriptTests
             return await Repository.RunAsync("bash", ["run.sh", .. arguments], new Dictionary<string, string>
             {
                 ["PATH"] = $"{programs.FullName}:{Environment.GetEnvironmentVariable("PATH")}",
-                ["AspirePackages"] = packages ? "true" : "false",
                 ["ASPIRE_CONTAINER_RUNTIME"] = "",
                 ["DOTNET_ASPIRE_CONTAINER_RUNTIME"] = "",
             });
