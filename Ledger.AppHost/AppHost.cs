@@ -1,65 +1,72 @@
 using Ledger.AppHost;
+using Ledger.AppHost.Output;
+using Ledger.AppHost.Servers;
 using Ledger.ServiceDefaults;
-using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 
-// Configuration wants a value for each key; --monitoring is a bare switch.
-var builder = DistributedApplication.CreateBuilder([.. args.Select(arg => arg == "--monitoring" ? "Monitoring=true" : arg)]);
-var keepsData = builder.Configuration.GetValue("UseVolumes", true);
-var isMonitored = builder.ExecutionContext.IsRunMode && builder.Configuration.GetValue("Monitoring", false);
-
-// Letters and digits: the password of RabbitMQ is part of a URI, which not every deployment tool encodes.
-var generated = new GenerateParameterDefault { MinLength = 32, Special = false };
-var postgresPassword = builder.AddParameter(ResourceNames.PostgresPassword, generated, secret: true, persist: true);
-var messagingPassword = builder.AddParameter(ResourceNames.MessagingPassword, generated, secret: true, persist: true);
-
-// The image is pinned: from 18 on, PostgreSQL keeps its data in another directory.
-var postgres = builder.AddPostgres(ResourceNames.Postgres, password: postgresPassword).WithImageTag("17.6");
-var database = postgres.AddDatabase(ResourceNames.Database);
-
-var messaging = builder.AddRabbitMQ(ResourceNames.Messaging, password: messagingPassword)
-    .WithImageTag("4.3-management")
-    .WithManagementPlugin();
-
-if (keepsData)
+return CommandLine.Run(args, options =>
 {
-    postgres.WithDataVolume("ledger-postgres").WithLifetime(ContainerLifetime.Persistent);
-    messaging.WithDataVolume("ledger-messaging").WithLifetime(ContainerLifetime.Persistent);
-}
+    var builder = Dashboard.CreateBuilder(options);
+    var isRun = builder.ExecutionContext.IsRunMode;
+    var useContainers = !isRun || (options.UseContainers ?? ContainerEngine.Answers(builder.Configuration));
+    var data = useContainers ? null : builder.OpenDataDirectory(options);
 
-// Connection strings and no more, here and below: hosts, users and passwords one by one would end in plain configuration
-// of whatever this is deployed to. The restriction holds for the references that follow it.
-var migrations = builder.AddProject<Projects.Ledger_Cli>(ResourceNames.Migrations)
-    .WithArgs("migrate")
-    .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
-    .WithReference(database).WaitFor(database);
+    // Letters and digits: the password of RabbitMQ is part of a URI, which not every deployment tool encodes.
+    var postgresPassword = builder.AddPassword(ResourceNames.PostgresPassword, data?.Passwords.PostgresPassword);
+    var messagingPassword = builder.AddPassword(ResourceNames.MessagingPassword, data?.Passwords.RabbitMqPassword);
 
-// Services believe the headers of the proxies that they are told of (Ledger__Http__KnownProxies), and not those of anybody.
-var api = builder.AddProject<Projects.Ledger_Api>(ResourceNames.Api)
-    .DisableForwardedHeaders()
-    .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
-    .WithReference(database).WaitForCompletion(migrations)
-    .WithReference(messaging).WaitFor(messaging)
-    .WithExternalHttpEndpoints()
-    .WithHttpHealthCheck("/health")
-    .WithMetricsEndpoint()
-    .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" });
+    var (database, messaging) = data is null
+        ? builder.AddContainers(postgresPassword, messagingPassword, options)
+        : (
+            builder.AddLocalPostgres(
+                ResourceNames.Postgres, ResourceNames.Database, Ports.Claim(options.PostgresPort, "PostgreSQL", "--postgres-port"), postgresPassword, data),
+            builder.AddLocalRabbitMQ(
+                ResourceNames.Messaging, Ports.Claim(options.RabbitMqPort, "RabbitMQ", "--rabbitmq-port"),
+                Ports.Claim(options.ManagementPort, "RabbitMQ's management page", "--management-port"), messagingPassword, data));
 
-var worker = builder.AddProject<Projects.Ledger_Worker>(ResourceNames.Worker)
-    .DisableForwardedHeaders()
-    .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
-    .WithReference(database).WaitForCompletion(migrations)
-    .WithReference(messaging).WaitFor(messaging)
-    .WithHttpHealthCheck("/health")
-    .WithMetricsEndpoint()
-    .WithReplicas(builder.Configuration.GetValue("Worker:Replicas", isMonitored ? 1 : 2));
+    // Here and below, connection strings alone: hosts, users and passwords one by one would end in the plain configuration
+    // of a deployment. The restriction applies to the references that follow it.
+    var migrations = builder.AddProgram<Projects.Ledger_Cli>(ResourceNames.Migrations, "ledger.dll")
+        .WithArgs("migrate")
+        .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
+        .WithReference(database).WaitFor(database);
 
-builder.AddProject<Projects.Ledger_Cli>(ResourceNames.Load)
-    .WithArgs("load", "--rate", "100", "--duration", "30s", "--url", api.GetEndpoint("http"))
-    .WaitFor(api)
-    .WithExplicitStart()
-    .ExcludeFromManifest();
+    var apis = Enumerable.Range(0, options.Apis).Select(index =>
+        builder.AddProgram<Projects.Ledger_Api>(Services.Numbered(ResourceNames.Api, index), "Ledger.Api.dll")
+            // The services trust the proxies that Ledger__Http__KnownProxies names, and no other.
+            .DisableForwardedHeaders()
+            .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
+            .WithReference(database).WaitForCompletion(migrations)
+            .WithReference(messaging).WaitFor(messaging)
+            .WithExternalHttpEndpoints()
+            .WithHttpHealthCheck("/health")
+            .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" })
+            .OnThisMachine(isRun ? Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, Services.Numbered(ResourceNames.Api, index), "--port") : 0, options, data)).ToList();
 
-if (isMonitored)
-    builder.AddMonitoring(api, worker, messaging);
+    var workers = Enumerable.Range(0, options.Workers).Select(index =>
+        builder.AddProgram<Projects.Ledger_Worker>(Services.Numbered(ResourceNames.Worker, index), "Ledger.Worker.dll")
+            .DisableForwardedHeaders()
+            .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
+            .WithReference(database).WaitForCompletion(migrations)
+            .WithReference(messaging).WaitFor(messaging)
+            .WithHttpHealthCheck("/health")
+            .OnThisMachine(isRun ? Ports.Free() : 0, options, data)).ToList();
 
-builder.Build().Run();
+    if (isRun && apis.Count > 0)
+    {
+        builder.AddProgram<Projects.Ledger_Cli>(ResourceNames.Load, "ledger.dll")
+            .WithArgs("load", "--rate", "100", "--duration", "30s", "--url", apis[0].GetEndpoint("http"))
+            .WaitFor(apis[0])
+            .WithExplicitStart();
+    }
+
+    if (isRun)
+    {
+        builder.AddMonitoring(apis, workers, messaging, data, options);
+        builder.Services.AddHostedService<StopInOrder>();
+        builder.AddWelcome(apis, workers, messaging, database, migrations, data, options);
+        if (!options.IsTest)
+            builder.AlongsideTheRun((services, token) => ActivatorUtilities.CreateInstance<Supervisor>(services).RunAsync(token));
+    }
+    return builder;
+});

@@ -1,41 +1,77 @@
+using System.Text.Json;
+using Ledger.AppHost.Servers;
 using Ledger.ServiceDefaults;
 
 namespace Ledger.AppHost;
 
-/// <summary>What the services tell about themselves, and who asks: <c>/metrics</c>, Prometheus and Grafana.</summary>
+/// <summary>Prometheus over the <c>/metrics</c> of API, worker and RabbitMQ, and Grafana with the ledger's dashboards.</summary>
 internal static class Monitoring
 {
-    private const string Metrics = "metrics";
+    /// <summary>In the data directory; <c>deploy/prometheus/prometheus.run.yml</c> looks for it in that of a plain <c>./run.sh</c>.</summary>
+    public const string TargetsFile = "prometheus-targets.json";
+
+    private const int PrometheusPort = 9090;
+    private const int GrafanaPort = 3000;
 
     /// <summary>
-    /// Gives each process on this machine a port of its own for <c>/metrics</c>. A published container has its network
-    /// to itself and keeps the default, so the manifest does not mention it.
+    /// Adds Prometheus and Grafana as containers, or Prometheus as this machine's own program. A native run tells every Prometheus
+    /// on the machine where its services are.
     /// </summary>
-    public static IResourceBuilder<ProjectResource> WithMetricsEndpoint(this IResourceBuilder<ProjectResource> project) =>
-        project.ApplicationBuilder.ExecutionContext.IsRunMode
-            ? project.WithHttpEndpoint(name: Metrics, env: "Ledger__Metrics__Port")
-            : project;
-
-    /// <summary>
-    /// Adds Prometheus, which scrapes the services and RabbitMQ and evaluates the alerts, and Grafana with the ledger's dashboard.
-    /// Replicas share one proxied port, where Prometheus would meet another of them at each scrape: run one worker.
-    /// </summary>
+    /// <exception cref="DistributedApplicationException">Prometheus is asked for and not installed.</exception>
     public static void AddMonitoring(
         this IDistributedApplicationBuilder builder,
-        IResourceBuilder<ProjectResource> api,
-        IResourceBuilder<ProjectResource> worker,
+        IReadOnlyList<IResourceBuilder<ProjectResource>> apis,
+        IReadOnlyList<IResourceBuilder<ProjectResource>> workers,
+        IResourceBuilder<IResource> messaging,
+        DataDirectory? data,
+        RunOptions options)
+    {
+        if (data is not null)
+            File.WriteAllText(data.In(TargetsFile), JsonSerializer.Serialize(Targets(apis, workers)));
+        if (!options.IsMonitored)
+            return;
+        if (data is not null)
+            builder.AddLocalPrometheus(data);
+        else
+            builder.AddContainers(apis, workers, (IResourceBuilder<RabbitMQServerResource>)messaging);
+    }
+
+    // The alerts know the services by their job.
+    private static object Targets(params IReadOnlyList<IResourceBuilder<ProjectResource>>[] jobs) => new[] { ResourceNames.Api, ResourceNames.Worker }
+        .Zip(jobs, (job, services) => new { labels = new { job }, targets = services.Select(service => $"localhost:{service.GetEndpoint(Services.Metrics).EndpointAnnotation.Port}") });
+
+    private static void AddLocalPrometheus(this IDistributedApplicationBuilder builder, DataDirectory data)
+    {
+        if (Shell.Run("prometheus", "--version") != 0)
+            throw new DistributedApplicationException("--monitoring needs a container engine, or Prometheus on this machine: apt-get install --no-install-recommends prometheus.");
+        var folder = Path.GetFullPath(Path.Combine(builder.AppHostDirectory, "../deploy/prometheus"));
+        var configuration = data.In("prometheus.yml");
+        File.WriteAllText(configuration, File.ReadAllText(Path.Combine(folder, "prometheus.run.yml"))
+            .Replace("ledger.rules.yml", Path.Combine(folder, "ledger.rules.yml"), StringComparison.Ordinal)
+            .Replace($"../../.ledger/run/{TargetsFile}", data.In(TargetsFile), StringComparison.Ordinal));
+        var port = Ports.Claim(PrometheusPort, "Prometheus", "nothing: it is fixed");
+        builder.AddExecutable(ResourceNames.Prometheus, "prometheus", data.Root,
+                $"--config.file={configuration}", $"--storage.tsdb.path={data.In("prometheus")}", $"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
+            .WithHttpEndpoint(port: port, name: "http", isProxied: false)
+            .WithEnvironment(Leftovers.Mark, data.Root)
+            .WithHttpHealthCheck("/-/ready");
+    }
+
+    private static void AddContainers(
+        this IDistributedApplicationBuilder builder,
+        IReadOnlyList<IResourceBuilder<ProjectResource>> apis,
+        IReadOnlyList<IResourceBuilder<ProjectResource>> workers,
         IResourceBuilder<RabbitMQServerResource> messaging)
     {
-        messaging.WithHttpEndpoint(targetPort: 15692, name: Metrics);
-
+        messaging.WithHttpEndpoint(targetPort: 15692, name: Services.Metrics);
         var prometheus = builder.AddContainer(ResourceNames.Prometheus, "prom/prometheus", "v3.7.3")
             .WithBindMount("../deploy/prometheus", "/etc/prometheus", isReadOnly: true)
             .WithEntrypoint("/bin/sh")
             .WithArgs("/etc/prometheus/start-local.sh")
-            .WithEnvironment("API_METRICS", HostAndPort(api))
-            .WithEnvironment("WORKER_METRICS", HostAndPort(worker))
-            .WithEnvironment("MESSAGING_METRICS", HostAndPort(messaging))
-            .WithHttpEndpoint(port: 9090, targetPort: 9090, name: "http");
+            .WithEnvironment("API_METRICS", Addresses(apis))
+            .WithEnvironment("WORKER_METRICS", Addresses(workers))
+            .WithEnvironment("MESSAGING_METRICS", Addresses([messaging]))
+            .WithHttpEndpoint(port: PrometheusPort, targetPort: 9090, name: "http");
 
         builder.AddContainer(ResourceNames.Grafana, "grafana/grafana", "12.2.0")
             .WithBindMount("../deploy/grafana/provisioning", "/etc/grafana/provisioning", isReadOnly: true)
@@ -43,9 +79,21 @@ internal static class Monitoring
             .WithEnvironment("PROMETHEUS_URL", prometheus.GetEndpoint("http"))
             .WithEnvironment("GF_AUTH_ANONYMOUS_ENABLED", "true")
             .WithEnvironment("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", "/var/lib/grafana/dashboards/ledger.json")
-            .WithHttpEndpoint(port: 3000, targetPort: 3000, name: "http");
+            .WithHttpEndpoint(port: GrafanaPort, targetPort: 3000, name: "http");
     }
 
-    private static ReferenceExpression HostAndPort(IResourceBuilder<IResourceWithEndpoints> resource) =>
-        ReferenceExpression.Create($"{resource.GetEndpoint(Metrics).Property(EndpointProperty.HostAndPort)}");
+    // "host:port", "host:port": the items of a JSON array.
+    private static ReferenceExpression Addresses(IEnumerable<IResourceBuilder<IResourceWithEndpoints>> resources)
+    {
+        var list = new ReferenceExpressionBuilder();
+        var separator = "\"";
+        foreach (var resource in resources)
+        {
+            list.AppendLiteral(separator);
+            list.Append($"{resource.GetEndpoint(Services.Metrics).Property(EndpointProperty.HostAndPort)}");
+            list.AppendLiteral("\"");
+            separator = ", \"";
+        }
+        return list.Build();
+    }
 }

@@ -1,5 +1,3 @@
-using Ledger.LocalHost;
-using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
 using Npgsql;
 
@@ -15,10 +13,10 @@ public sealed class FaultSystem : IAsyncLifetime
     /// <summary>How long anything may take until it is well again after a fault.</summary>
     public static readonly TimeSpan Recovery = TimeSpan.FromSeconds(90);
 
-    private LocalSystem? _system;
+    private RunningSystem? _system;
     private NpgsqlDataSource? _database;
 
-    public LocalSystem Processes => _system!;
+    public RunningSystem Processes => _system!;
 
     public NpgsqlDataSource Database => _database!;
 
@@ -27,16 +25,8 @@ public sealed class FaultSystem : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(4));
-        _system = await LocalSystem.StartAsync(
-            LocalSystemOptions.ForTests with
-            {
-                Apis = 2,
-                Workers = 2,
-                Environment = new Dictionary<string, string> { ["Ledger__Identity__PasswordIterations"] = LedgerSystem.CheapPasswords },
-            },
-            deadline.Token);
-        LogsOfFailuresAttribute.Watch("system with faults", () => LedgerSystem.LogsOf(_system));
+        _system = await RunningSystem.StartAsync(apis: 2, workers: 2, native: true);
+        LogsOfFailuresAttribute.Watch("system with faults", _system.LastLines);
         _database = NpgsqlDataSource.Create(_system.PostgresConnectionString);
         Apis = [.. _system.Apis.Select(api => new LedgerApi(api.Address!))];
     }
@@ -55,7 +45,7 @@ public sealed class FaultSystem : IAsyncLifetime
     /// <summary>Returns when every process is healthy: then the APIs have a way to the workers and both have the database.</summary>
     public async Task RecoveredAsync()
     {
-        foreach (var process in (LocalProcess[])[Processes.Postgres, Processes.RabbitMq, .. Processes.Apis, .. Processes.Workers])
+        foreach (var process in (LedgerProcess[])[Processes.Postgres, Processes.RabbitMq, .. Processes.Apis, .. Processes.Workers])
         {
             await process.StartAsync();
             await process.WaitUntilHealthyAsync(Recovery);
@@ -64,14 +54,8 @@ public sealed class FaultSystem : IAsyncLifetime
         Database.Clear();
     }
 
-    /// <summary>What an operator does with <c>rabbitmqctl</c>; returns the lines that it wrote.</summary>
-    public async Task<IReadOnlyList<string>> ControlRabbitMqAsync(params string[] arguments)
-    {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        var (exitCode, output) = await Processes.RunRabbitMqControlAsync(arguments, patience.Token);
-        Assert.True(exitCode == 0, string.Join('\n', output));
-        return output;
-    }
+    /// <summary>Runs <c>rabbitmqctl</c>, as an operator does; returns the lines that it wrote.</summary>
+    public Task<IReadOnlyList<string>> ControlRabbitMqAsync(params string[] arguments) => Processes.ControlRabbitMqAsync(arguments);
 
     /// <summary>Waits until an API says that it is not ready.</summary>
     public async Task NoticedAsync()

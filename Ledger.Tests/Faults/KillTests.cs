@@ -1,4 +1,3 @@
-using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
 using Npgsql;
@@ -62,7 +61,7 @@ public sealed class KillTests(FaultSystem system)
         Assert.Equal(100, await market.BalanceAsync(market.Users[0]));
     }
 
-    private async Task KillAsync(Func<LocalProcess[]> victims, int times = 2)
+    private async Task KillAsync(Func<LedgerProcess[]> victims, int times = 2)
     {
         await system.RecoveredAsync();
         await using var load = await Load.StartAsync(system);

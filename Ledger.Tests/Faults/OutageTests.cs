@@ -4,7 +4,6 @@ using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Core.Verification;
-using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
 using Ledger.Tests.Monitoring;
@@ -254,7 +253,7 @@ public sealed class OutageTests(FaultSystem system)
         var (user, frozen) = (await system.Apis[0].NewUserAsync(), await system.Apis[0].NewUserAsync());
         foreach (var one in (LedgerUser[])[user, frozen])
             (await one.DepositAsync("1.00")).MustBe(201);
-        var (exitCode, key) = await system.Processes.RunCliAsync(["api-key", "create", "--role", "operator", "--name", "test"], TestContext.Current.CancellationToken);
+        var (exitCode, key, _) = await system.Processes.RunCliAsync("api-key", "create", "--role", "operator", "--name", "test");
         Assert.Equal(0, exitCode);
         var stopped = system.Processes.Apis[0];
         Task<Answer> recording, freezing;
@@ -441,7 +440,7 @@ public sealed class OutageTests(FaultSystem system)
         await system.NoticedAsync();
         await system.RecoveredAsync();
 
-        static int LinesOf(LocalProcess worker) => worker.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
+        static int LinesOf(LedgerProcess worker) => worker.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -574,7 +573,7 @@ public sealed class OutageTests(FaultSystem system)
         Assert.Equal(deposits, await user.BalanceAsync());
         await Books.MustBalanceAsync(system.Database);
 
-        static int LinesOf(LocalProcess process) => process.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
+        static int LinesOf(LedgerProcess process) => process.Tail(2000).Count(line => line.Contains(Line, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -659,9 +658,9 @@ public sealed class OutageTests(FaultSystem system)
         }
     }
 
-    private IEnumerable<LocalProcess> Services => system.Processes.Apis.Concat(system.Processes.Workers);
+    private IEnumerable<LedgerProcess> Services => system.Processes.Apis.Concat(system.Processes.Workers);
 
-    private static IEnumerable<string> LinesOf(LocalProcess process, string what) => process.Tail(2000).Where(line => line.Contains(what, StringComparison.Ordinal));
+    private static IEnumerable<string> LinesOf(LedgerProcess process, string what) => process.Tail(2000).Where(line => line.Contains(what, StringComparison.Ordinal));
 
     private static void Unavailable(Answer answer)
     {

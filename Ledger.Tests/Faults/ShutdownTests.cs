@@ -1,4 +1,4 @@
-using Ledger.LocalHost.Processes;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Faults;
 

@@ -10,14 +10,11 @@ namespace Ledger.Tests.Harness;
 /// The whole system, one for the run, started by the first test that asks for it: PostgreSQL, RabbitMQ, APIs and workers.
 /// Tests keep apart by fresh users, so that they can run side by side. Tests that break things have one of their own.
 /// </summary>
-public sealed partial class LedgerSystem : IAsyncDisposable
+public sealed class LedgerSystem : IAsyncDisposable
 {
-    /// <summary>The fewest rounds that the API takes: fresh users by the hundred must be cheap.</summary>
-    public const string CheapPasswords = "1000";
+    private readonly Lazy<Task<Running>> _running = new(StartAsync);
 
-    private readonly Lazy<Task<Running>> _running = new(StartAndWatchAsync);
-
-    /// <summary>The APIs, of which any two accept each other's tokens. With one process behind them all, the same twice.</summary>
+    /// <summary>Two APIs, which accept each other's tokens.</summary>
     public async Task<IReadOnlyList<LedgerApi>> ApisAsync() => (await _running.Value).Apis;
 
     /// <summary>The first API.</summary>
@@ -38,7 +35,7 @@ public sealed partial class LedgerSystem : IAsyncDisposable
     public async Task<NpgsqlDataSource> DatabaseAsync() => (await _running.Value).Database;
 
     /// <summary>Of <see cref="DatabaseAsync"/>, with its password.</summary>
-    public async Task<string> ConnectionStringAsync() => (await _running.Value).ConnectionString;
+    public async Task<string> ConnectionStringAsync() => (await _running.Value).System.PostgresConnectionString;
 
     /// <summary>Of a database beside it, with nothing in it, that is the test's own.</summary>
     public async Task<string> FreshDatabaseAsync()
@@ -67,10 +64,35 @@ public sealed partial class LedgerSystem : IAsyncDisposable
         });
 
     /// <summary>AMQP.</summary>
-    public async Task<Uri> BrokerAsync() => (await _running.Value).Broker;
+    public async Task<Uri> BrokerAsync() => new((await _running.Value).System.RabbitMqConnectionString);
 
-    /// <summary>Where Prometheus would find the metrics of APIs and workers.</summary>
+    /// <summary>Where Prometheus finds the metrics of the two APIs and the two workers.</summary>
     public async Task<IReadOnlyList<Uri>> MetricsAsync() => (await _running.Value).Metrics;
+
+    /// <summary>One more API of the same system, with options of its own. The test disposes of the client; the process ends with the system.</summary>
+    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment) =>
+        new((await StartApiProcessAsync(environment)).Address!);
+
+    /// <summary>The same, for a test that needs the process itself.</summary>
+    internal async Task<LedgerProcess> StartApiProcessAsync(params (string Option, string Value)[] environment) =>
+        await (await _running.Value).System.AddApiAsync(environment);
+
+    /// <summary>One more worker of the same system, with options of its own. It ends with the system, unless the test stops it.</summary>
+    internal async Task<LedgerProcess> StartWorkerProcessAsync(params (string Option, string Value)[] environment) =>
+        await (await _running.Value).System.AddWorkerAsync(environment);
+
+    /// <summary>Runs <c>rabbitmqctl</c>, as an operator does.</summary>
+    internal async Task ControlRabbitMqAsync(params string[] arguments) => await (await _running.Value).System.ControlRabbitMqAsync(arguments);
+
+    /// <summary>Where the system keeps its data.</summary>
+    internal async Task<string> DataDirectoryAsync() => (await _running.Value).System.DataDirectory;
+
+    /// <summary>Runs the <c>ledger</c> tool against the system; returns what it wrote to both outputs.</summary>
+    internal async Task<(int ExitCode, IReadOnlyList<string> Output)> CliAsync(params string[] arguments)
+    {
+        var (exitCode, output, errors) = await (await _running.Value).System.RunCliAsync(arguments);
+        return (exitCode, [.. output, .. errors]);
+    }
 
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
@@ -86,14 +108,16 @@ public sealed partial class LedgerSystem : IAsyncDisposable
         await running.System.DisposeAsync();
     }
 
-    private static async Task<Running> StartAndWatchAsync()
+    private static async Task<Running> StartAsync()
     {
-        var running = await StartAsync();
-        LogsOfFailuresAttribute.Watch("system", running.Logs);
-        return running;
+        var system = await RunningSystem.StartAsync(apis: 2, workers: 2);
+        LogsOfFailuresAttribute.Watch("system", system.LastLines);
+        return new Running(
+            system,
+            [.. system.Apis.Select(api => new LedgerApi(api.Address!))],
+            [.. system.Apis.Concat(system.Workers).Select(service => service.Metrics!)],
+            NpgsqlDataSource.Create(system.PostgresConnectionString));
     }
 
-    private sealed record Running(
-        IAsyncDisposable System, IReadOnlyList<LedgerApi> Apis, IReadOnlyList<Uri> Metrics, string ConnectionString, NpgsqlDataSource Database, Uri Broker,
-        Func<IEnumerable<string>> Logs);
+    private sealed record Running(RunningSystem System, IReadOnlyList<LedgerApi> Apis, IReadOnlyList<Uri> Metrics, NpgsqlDataSource Database);
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
-using Ledger.LocalHost.Processes;
 using Ledger.Tests.Harness;
 using RabbitMQ.Client;
 
@@ -22,7 +21,7 @@ public sealed class TraceTests(LedgerSystem system)
         var user = (await system.NewUserAsync()).At(client);
         var (probes, commands) = (ActivityTraceId.CreateRandom().ToString(), ActivityTraceId.CreateRandom().ToString());
 
-        foreach (var process in (LocalProcess[])[api, worker])
+        foreach (var process in (LedgerProcess[])[api, worker])
         {
             foreach (var address in ((string[])["/health", "/ready", "/alive", "/live"]).Select(path => new Uri(process.Address!, path)).Append(process.Metrics!))
             {

@@ -2,7 +2,7 @@ using System.Globalization;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Core.Verification;
-using Ledger.LocalHost;
+using Ledger.Tests.Harness;
 using Npgsql;
 
 namespace Ledger.Tests.Verification;
@@ -83,16 +83,16 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
     }
 
     /// <summary>A deposit, a withdrawal and a rejected withdrawal, posted by the engine; and copies of that, to break.</summary>
-    public sealed class SoundBooks : IAsyncLifetime
+    public sealed class SoundBooks(LedgerSystem system) : IAsyncLifetime
     {
-        private LocalSystem? _system;
+        private string _original = "";
         private int _copies;
 
         public async ValueTask InitializeAsync()
         {
-            using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-            _system = await LocalSystem.StartAsync(LocalSystemOptions.ForTests with { Apis = 0, Workers = 0 }, deadline.Token);
-            await using var database = NpgsqlDataSource.Create(_system.PostgresConnectionString);
+            using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(5));
+            await using var database = await system.FreshLedgerAsync();
+            _original = database.ConnectionString;
             await using var connection = await database.OpenConnectionAsync(deadline.Token);
             var owner = Guid.CreateVersion7();
             await using (var prepare = new NpgsqlCommand("""
@@ -115,9 +115,9 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
 
         public async Task<NpgsqlDataSource> CopyAsync()
         {
-            var copy = string.Create(CultureInfo.InvariantCulture, $"copy{Interlocked.Increment(ref _copies)}");
-            var settings = new NpgsqlConnectionStringBuilder(_system!.PostgresConnectionString);
-            var original = settings.Database;
+            var settings = new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync());
+            var original = new NpgsqlConnectionStringBuilder(_original).Database;
+            var copy = string.Create(CultureInfo.InvariantCulture, $"{original}_copy{Interlocked.Increment(ref _copies)}");
             // A database with open sessions cannot be copied.
             settings.Pooling = false;
             settings.Database = "postgres";
@@ -131,11 +131,7 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
             return NpgsqlDataSource.Create(settings);
         }
 
-        public async ValueTask DisposeAsync()
-        {
-            if (_system is not null)
-                await _system.DisposeAsync();
-        }
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
         private static Command Order(TransactionKind kind, Guid owner, long amount, string? key) => new()
         {

@@ -1,0 +1,46 @@
+using System.Globalization;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Ledger.AppHost;
+
+/// <summary>The Aspire dashboard: on loopback, without a login.</summary>
+internal static class Dashboard
+{
+    /// <summary>The builder of the model, with the dashboard that the options ask for. Works alike with and without a launch profile.</summary>
+    public static IDistributedApplicationBuilder CreateBuilder(RunOptions options)
+    {
+        // WaitForResourceCleanup: otherwise the AppHost would end while what it started still runs.
+        List<string> settings = ["DcpPublisher:WaitForResourceCleanup=true", .. options.AspireArguments];
+        if (options.HasDashboard)
+        {
+            settings.Add($"ASPNETCORE_URLS={Loopback(Ports.Claim(options.DashboardPort, "the Aspire dashboard", "--dashboard-port"))}");
+            settings.Add($"ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL={Loopback(Ports.Free())}");
+            settings.Add($"ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL={Loopback(Ports.Free())}");
+            settings.Add("ASPIRE_DASHBOARD_UNSECURED_ALLOW_ANONYMOUS=true");
+            // The dashboard inherits it: a warning about plain HTTP on loopback helps no developer.
+            Environment.SetEnvironmentVariable("DASHBOARD__OTLP__SUPPRESSUNSECUREDTELEMETRYMESSAGE", "true");
+        }
+        var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
+        {
+            Args = [.. settings],
+            DisableDashboard = !options.HasDashboard,
+            AllowUnsecuredTransport = true,
+        });
+        if (builder.ExecutionContext.IsRunMode)
+            builder.Services.AddLogging(QuietAspire);
+        return builder;
+    }
+
+    // The console shows the steps of a run and the services' logs. Of Aspire's own lines the remaining ones repeat the
+    // steps or warn of plain HTTP on loopback.
+    private static void QuietAspire(ILoggingBuilder logging) => logging
+        .AddFilter(null, LogLevel.Warning)
+        .AddFilter("Aspire.Hosting.Dcp", LogLevel.Error)
+        .AddFilter("Aspire.Hosting.Dashboard", LogLevel.Error)
+        .AddFilter("Aspire.Hosting.DistributedApplication", LogLevel.Error)
+        .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
+        .AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
+
+    private static string Loopback(int port) => string.Create(CultureInfo.InvariantCulture, $"http://localhost:{port}");
+}
