@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Makes sure that what Ledger runs on is there: the .NET 10 SDK (checked), PostgreSQL and RabbitMQ (installed on
-# Debian and Ubuntu). Silent when nothing is missing. Leaves no service running or enabled and no system cluster:
-# Ledger.LocalHost starts private instances of its own.
+# Checks for the .NET 10 SDK, and installs PostgreSQL and RabbitMQ on Debian and Ubuntu if they are missing. Prints nothing
+# when nothing is missing. Leaves no service running or enabled and no system cluster: the AppHost starts its own instances.
 #
 #   scripts/dependencies.sh          exit 0: everything is there · 1: one line on stderr says what to do
-#   scripts/dependencies.sh --sdk    the SDK alone, for whom the servers are containers
+#   scripts/dependencies.sh --sdk    the SDK alone: the servers are containers
 set -euo pipefail
 
 fail() {
@@ -14,7 +13,7 @@ fail() {
 
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
 
-# RabbitMQ's scripts live in sbin directories that a plain user's PATH need not have.
+# RabbitMQ's scripts are in sbin directories, which are often missing in a plain user's PATH.
 has_rabbitmq() { compgen -G '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server' >/dev/null || command -v rabbitmq-server >/dev/null; }
 
 has_sdk() { command -v dotnet >/dev/null && dotnet --list-sdks 2>/dev/null | grep -q '^10\.'; }
@@ -26,7 +25,7 @@ missing=()
 has_postgres || missing+=(postgresql)
 has_rabbitmq || missing+=(rabbitmq-server)
 
-# PostgreSQL refuses to run as root: root needs an account to run it under and a program to step down with.
+# PostgreSQL refuses to run as root, which needs an account for it and a program to change to that account.
 if ((EUID == 0)) && ! command -v setpriv >/dev/null; then missing+=(util-linux); fi
 
 if ((${#missing[@]} > 0)); then
@@ -42,7 +41,7 @@ if ((${#missing[@]} > 0)); then
 
     echo "ledger: installing ${missing[*]} (no service is started)" >&2
     log=$(mktemp)
-    # The root part is one process of its own, so that its trap puts everything back whatever happens in between.
+    # One process runs as root, so that its trap restores everything if a step fails.
     if ! "${as_root[@]}" DEBIAN_FRONTEND=noninteractive bash -s -- "${missing[@]}" >"$log" 2>&1 <<'ROOT'
 set -euo pipefail
 policy=/usr/sbin/policy-rc.d
@@ -56,7 +55,7 @@ put_back() {
 trap put_back EXIT
 trap 'exit 1' INT TERM HUP
 
-# A copy that is already there is from an installation that was killed: it is the original.
+# An existing copy is the original: the installation that made it was killed.
 if [[ -e $policy && ! -e $kept ]]; then mv "$policy" "$kept"; fi
 printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
@@ -65,7 +64,7 @@ if [[ " $* " == *" postgresql "* ]]; then
     echo 'create_main_cluster = false' >"$no_cluster"
 fi
 
-# Lists that are out of date name packages that are gone; without a network the old ones may still do.
+# Outdated lists may name packages that are gone. Without a network the old lists may suffice.
 apt-get update -q || true
 apt-get install -q -y --no-install-recommends "$@"
 

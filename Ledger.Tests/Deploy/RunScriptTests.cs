@@ -1,71 +1,75 @@
 namespace Ledger.Tests.Deploy;
 
-/// <summary>How <c>run.sh</c> chooses between the AppHost and plain processes. Nothing is started: <c>dotnet</c> is a stand-in that prints its arguments.</summary>
-public sealed partial class RunScriptTests
+/// <summary>How <c>run.sh</c> prepares a run. Nothing is installed, built or started: its programs are stand-ins that print their arguments.</summary>
+public sealed class RunScriptTests
 {
     private const string Answers = "exit 0";
     private const string IsAway = "exit 1";
 
     [Theory]
-    [InlineData("'nonsense'", "--host", "nonsense")]
-    [InlineData("'Local'", "--host=Local")]
-    [InlineData("''", "--host")]
-    [InlineData("--apis", "--host", "aspire", "--apis", "2")]
-    [InlineData("--monitoring", "--host", "local", "--monitoring")]
-    public async Task A_bad_value_or_an_option_of_the_other_host_ends_it_with_one_line_that_names_it(string named, params string[] arguments) =>
-        await MustRefuseAsync(named, arguments, Answers);
-
-    [Theory]
-    [InlineData(IsAway, "no container engine", "--host", "aspire")]
-    [InlineData(IsAway, "no container engine", "--monitoring")]
-    public async Task What_needs_the_AppHost_is_refused_where_it_cannot_run(string docker, string named, params string[] arguments) =>
-        await MustRefuseAsync(named, arguments, docker);
-
-    [Theory]
-    [InlineData("--host aspire", "--host", "aspire")]
-    [InlineData("docker answers")]
-    [InlineData("docker answers", "--monitoring")]
-    public async Task The_AppHost_is_run_where_it_can_be_and_the_line_says_why(string why, params string[] arguments)
+    [InlineData(Answers, "--sdk")]
+    [InlineData(Answers, "--sdk", "--ephemeral", "--port", "0")]
+    [InlineData(Answers, "", "--servers", "native")]
+    [InlineData(Answers, "", "--servers=native", "--apis", "2")]
+    [InlineData(IsAway, "")]
+    [InlineData(IsAway, "", "--apis", "2")]
+    [InlineData(IsAway, "--sdk", "--servers", "containers")]
+    [InlineData(IsAway, "--sdk", "--servers=containers")]
+    [InlineData(IsAway, "--sdk", "--help")]
+    public async Task Native_servers_are_installed_where_they_are_used_and_the_AppHost_gets_all_options(string docker, string dependencies, params string[] arguments)
     {
-        var (exitCode, output, errors) = await RunAsync(arguments, Answers);
+        var (exitCode, output, errors) = await RunAsync(docker, "exit 0", arguments);
 
         Assert.Equal(0, exitCode);
-        Assert.Equal($"ledger: starting the Aspire AppHost ({why}).", errors.Trim());
-        Assert.Equal($"run --project {Repository.PathOf("Ledger.AppHost")} -- {(arguments.Contains("--monitoring") ? "--monitoring" : "")}".Trim(), output.Trim());
+        Assert.Equal(string.Join(' ', ["Ledger.AppHost.dll", .. arguments]), output.Trim());
+        var lines = errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal($"dependencies {dependencies}", lines[0]);
+        Assert.Matches(@"^ledger: +[0-9.]+ s  building$", lines[1]);
+        Assert.Equal(2, lines.Length);
     }
 
-    private static async Task MustRefuseAsync(string named, string[] arguments, string docker)
+    [Fact]
+    public async Task A_failed_build_ends_the_start_with_its_output_and_one_line()
     {
-        var (exitCode, output, errors) = await RunAsync(arguments, docker);
+        var (exitCode, output, errors) = await RunAsync(Answers, "echo 'error CS1002'; exit 1");
 
         Assert.Equal((1, ""), (exitCode, output));
-        Assert.Contains(named, Assert.Single(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Contains("error CS1002", errors, StringComparison.Ordinal);
+        Assert.EndsWith("ledger: the build failed, see above.", errors.Trim(), StringComparison.Ordinal);
     }
 
-    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string[] arguments, string docker)
+    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string docker, string build, params string[] arguments)
     {
-        var programs = Directory.CreateTempSubdirectory("ledger-run-script-");
+        var copy = Directory.CreateTempSubdirectory("ledger-run-script-");
         try
         {
-            Write("dotnet", """if [[ $1 == --list-sdks ]]; then echo "10.0.100 [/sdk]"; else echo "$@"; fi""");
-            Write("docker", docker);
-            Write("podman", IsAway);
-            return await Repository.RunAsync("bash", ["run.sh", .. arguments], new Dictionary<string, string>
+            Write("run.sh", Repository.Read("run.sh"));
+            Write("scripts/dependencies.sh", "#!/usr/bin/env bash\necho \"dependencies $*\" >&2\n");
+            Write("bin/dotnet", $$"""
+                #!/usr/bin/env bash
+                if [[ $1 == build ]]; then {{build}}; fi
+                echo "${1##*/}" "${@:2}"
+
+                """);
+            Write("bin/docker", $"#!/usr/bin/env bash\n{docker}\n");
+            Write("bin/podman", $"#!/usr/bin/env bash\n{IsAway}\n");
+            return await Repository.RunAsync(Path.Combine(copy.FullName, "run.sh"), arguments, new Dictionary<string, string>
             {
-                ["PATH"] = $"{programs.FullName}:{Environment.GetEnvironmentVariable("PATH")}",
+                ["PATH"] = $"{copy.FullName}/bin:{Environment.GetEnvironmentVariable("PATH")}",
                 ["ASPIRE_CONTAINER_RUNTIME"] = "",
                 ["DOTNET_ASPIRE_CONTAINER_RUNTIME"] = "",
             });
         }
         finally
         {
-            programs.Delete(recursive: true);
+            copy.Delete(recursive: true);
         }
 
-        void Write(string program, string script)
+        void Write(string path, string text)
         {
-            var file = Path.Combine(programs.FullName, program);
-            File.WriteAllText(file, $"#!/usr/bin/env bash\n{script}\n");
+            var file = Path.Combine(copy.FullName, path);
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, text);
             if (!OperatingSystem.IsWindows())
                 File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 using OpenTelemetry.Logs;
 using OpenTelemetry.Trace;
 
-namespace Ledger.Tests.Aspire;
+namespace Ledger.Tests.Monitoring;
 
 /// <summary>
 /// What a service records, with Aspire's packages of which each would listen by itself. Nothing is started and no server asked.

@@ -2,7 +2,7 @@ using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using Ledger.ServiceDefaults;
 
-namespace Ledger.Tests.Aspire;
+namespace Ledger.Tests.AppHost;
 
 /// <summary>The app model as the AppHost builds it; nothing is started.</summary>
 public sealed class AppModelTests

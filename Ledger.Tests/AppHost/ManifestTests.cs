@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Ledger.ServiceDefaults;
 
-namespace Ledger.Tests.Aspire;
+namespace Ledger.Tests.AppHost;
 
 /// <summary>What the AppHost publishes for deployment tools, against the approved copy beside these tests.</summary>
 public sealed class ManifestTests
