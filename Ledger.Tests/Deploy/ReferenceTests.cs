@@ -2,20 +2,20 @@ using System.Text.Json.Nodes;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary>What an object names is there.</summary>
+/// <summary>References between the objects of each rendering: every name, port, selector and volume that is used is defined.</summary>
 public sealed class ReferenceTests
 {
     public static TheoryData<string> Renderings => Rendering.Names;
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Each_service_has_one_autoscaler_that_knows_what_it_scales(string name)
+    public void Each_service_has_one_autoscaler_and_its_target_exists(string name)
     {
         var rendering = Rendering.Load(name);
         var targets = rendering.OfKind("HorizontalPodAutoscaler", "ScaledObject")
             .Select(scaler => (Kind: scaler.Text("spec.scaleTargetRef.kind") ?? "Deployment", Name: scaler.Text("spec.scaleTargetRef.name"))).ToList();
 
-        Assert.All(targets, target => Assert.True(rendering.Has(target.Kind, target.Name), $"{name}: there is no {target.Kind} {target.Name} to scale."));
+        Assert.All(targets, target => Assert.True(rendering.Has(target.Kind, target.Name), $"{name}: {target.Kind} {target.Name}, which an autoscaler scales, does not exist."));
         Assert.Equal(["api", "worker"], targets.Select(target => target.Name).Order(StringComparer.Ordinal));
         foreach (var scaler in rendering.OfKind("HorizontalPodAutoscaler"))
         {
@@ -31,7 +31,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Each_service_has_a_disruption_budget_that_selects_it(string name)
+    public void Each_service_is_selected_by_its_disruption_budget(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -41,7 +41,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_service_selects_pods_that_have_its_ports(string name)
+    public void Each_service_selects_pods_with_its_ports(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -62,7 +62,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void An_ingress_leads_to_a_service(string name)
+    public void Each_ingress_backend_is_a_service_port(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -72,7 +72,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_pod_refers_to_configuration_and_volumes_that_are_there(string name)
+    public void Each_pod_refers_to_existing_configuration_volumes_and_ports(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -84,7 +84,7 @@ public sealed class ReferenceTests
             {
                 Assert.All(container.Items("volumeMounts"), mount => Assert.Contains(mount.Text("name"), volumes));
                 Assert.All(container.Items("envFrom"), source => Assert.True(
-                    rendering.Has("ConfigMap", source.Text("configMapRef.name")), $"{rendering.Describe(workload)} refers to {source.Text("configMapRef.name")}."));
+                    rendering.Has("ConfigMap", source.Text("configMapRef.name")), $"{rendering.Describe(workload)} refers to the ConfigMap {source.Text("configMapRef.name")}, which does not exist."));
                 foreach (var probe in ((string[])["startupProbe", "readinessProbe", "livenessProbe"]).Select(probe => container.At(probe)).OfType<JsonNode>())
                 {
                     if ((probe.Text("httpGet.port") ?? probe.Text("tcpSocket.port")) is { } port)
@@ -96,7 +96,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void What_the_network_does_not_allow_does_not_happen_and_what_it_allows_can(string name)
+    public void Network_policies_deny_by_default_and_allow_the_connections_that_services_need(string name)
     {
         var rendering = Rendering.Load(name);
         var policies = rendering.OfKind("NetworkPolicy").ToList();
@@ -109,10 +109,10 @@ public sealed class ReferenceTests
                 ("api", "messaging", 5672), ("worker", "messaging", 5672),
             ])
         {
-            Assert.True(policies.Any(policy => Concerns(policy, from) && Allows(policy, "egress", "to", to, port)), $"{name}: {from} may not call {to}.");
-            Assert.True(policies.Any(policy => Concerns(policy, to) && Allows(policy, "ingress", "from", from, port)), $"{name}: {to} does not listen to {from}.");
+            Assert.True(policies.Any(policy => Concerns(policy, from) && Allows(policy, "egress", "to", to, port)), $"{name}: {from} must be allowed to connect to {to}.");
+            Assert.True(policies.Any(policy => Concerns(policy, to) && Allows(policy, "ingress", "from", from, port)), $"{name}: {to} must accept connections from {from}.");
         }
-        // Nobody who has no business there.
+        // Not every pod may reach PostgreSQL, and migrations need no RabbitMQ.
         Assert.DoesNotContain(policies, policy => Concerns(policy, "postgres") && policy.Items("spec.ingress").Any(rule => rule.At("from") is null));
         Assert.DoesNotContain(policies, policy => Concerns(policy, "messaging") && Allows(policy, "ingress", "from", "migrations", 5672));
 
@@ -123,7 +123,7 @@ public sealed class ReferenceTests
                 rule.Items(peers).Any(peer => peer.At("namespaceSelector") is null && Means(peer.At("podSelector"), app))
                 && rule.Items("ports").Any(allowed => allowed.Text("port") == $"{port}"));
 
-        // Operators label their pods in ways of their own.
+        // Kubernetes operators label the pods that they create in different ways.
         static bool Means(JsonNode? selector, string app) =>
             selector.Fields("matchLabels").Any(label => label.Key is "app" or "cnpg.io/cluster" or "app.kubernetes.io/name" && label.Value!.ToString() == app)
             || selector.Items("matchExpressions").Any(expression => expression.Items("values").Any(value => value.ToString() == app));
@@ -131,7 +131,7 @@ public sealed class ReferenceTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Prometheus_finds_the_ports_that_it_is_sent_to(string name)
+    public void Each_pod_monitor_scrapes_a_port_of_the_pods_that_it_selects(string name)
     {
         var rendering = Rendering.Load(name);
 
