@@ -97,6 +97,12 @@ public static class Prometheus
 
     private static Action<IApplicationBuilder> Serve(MeterProvider? meters) => app =>
     {
+        app.Use((context, next) =>
+        {
+            // Prometheus prefers OpenMetrics, in which each counter and histogram has a series "_created" as well.
+            context.Request.Headers.Accept = "text/plain";
+            return next(context);
+        });
         app.UseOpenTelemetryPrometheusScrapingEndpoint(meters, context => context.Request.Path == Path, path: null, configureBranchedPipeline: null, optionsName: null);
         app.Run(context =>
         {

@@ -34,10 +34,12 @@ public static class TelemetrySetup
         var environment = builder.Environment;
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => ConfigureResource(resource, environment))
-            .WithMetrics(metrics => metrics
-                .AddAspNetCoreInstrumentation()
-                .AddLedgerMeters("Ledger", "Npgsql")
-                .AddPrometheus());
+            .WithMetrics(metrics =>
+            {
+                metrics.AddAspNetCoreInstrumentation().AddLedgerMeters("Ledger", "Npgsql");
+                if (metricsOptions.Port != 0)
+                    metrics.AddPrometheus();
+            });
         if (!hasEndpoint)
             return;
 
