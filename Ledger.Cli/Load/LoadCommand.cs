@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Ledger.Core.Identity;
 using Ledger.ServiceDefaults;
-using Ledger.ServiceDefaults.Telemetry;
 
 namespace Ledger.Cli.Load;
 

@@ -8,14 +8,14 @@ using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 
-namespace Ledger.ServiceDefaults.Telemetry;
+namespace Ledger.ServiceDefaults;
 
-/// <summary><c>/metrics</c> in Prometheus' text format, on a port of its own.</summary>
+/// <summary><c>/metrics</c> in the text format of Prometheus, on a separate port.</summary>
 public static class Prometheus
 {
     private const string Path = "/metrics";
 
-    // Seconds. A commit takes milliseconds, a request waits up to a minute.
+    // Seconds: a commit takes milliseconds, a request waits up to a minute.
     private static readonly double[] s_durationBuckets =
         [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -29,13 +29,13 @@ public static class Prometheus
             app.MapWhen(context => context.Connection.LocalPort == port, Serve(null));
     }
 
-    /// <summary>Serves <c>/metrics</c> of a program that serves nothing else, on 127.0.0.1, until it is disposed.</summary>
-    /// <param name="meter">The meter to measure, beside the process itself.</param>
+    /// <summary>Serves <c>/metrics</c> on 127.0.0.1, for a program without a web server. Disposing the result stops it.</summary>
+    /// <param name="meter">The meter to export, in addition to those of the .NET runtime.</param>
     /// <param name="port">A free port.</param>
     /// <exception cref="ConfigurationException">The port is in use.</exception>
     public static async Task<IAsyncDisposable> StartServerAsync(string meter, int port)
     {
-        // Without logging, configuration and signals, which belong to the program.
+        // An empty builder leaves logging, configuration and signals to the program.
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port));
         // Disposed with the application.
@@ -50,11 +50,11 @@ public static class Prometheus
         catch (IOException e)
         {
             await app.DisposeAsync();
-            throw new ConfigurationException($"Metrics cannot be served: {e.Message}");
+            throw new ConfigurationException($"Cannot serve /metrics: {e.Message}");
         }
     }
 
-    /// <summary>Adds meters, with the buckets and names that rules and dashboards use.</summary>
+    /// <summary>Adds meters, with the buckets and names that the rules and dashboards use.</summary>
     internal static MeterProviderBuilder AddLedgerMeters(this MeterProviderBuilder metrics, params string[] meters) => metrics
         .AddRuntimeInstrumentation()
         .AddMeter(meters)
@@ -73,9 +73,9 @@ public static class Prometheus
 
     internal static MeterProviderBuilder AddPrometheus(this MeterProviderBuilder metrics) => metrics.AddPrometheusExporter(exporter =>
     {
-        // A scrape reports the moment at which it was made.
+        // Each scrape reports the current values.
         exporter.ScrapeResponseCacheDurationMilliseconds = 0;
-        // Prometheus itself adds job and instance; one label per meter and a series per process would only cost memory.
+        // Prometheus adds job and instance itself. A label per meter and a series per process would only cost memory.
         exporter.ScopeInfoEnabled = false;
         exporter.TargetInfoEnabled = false;
     });
@@ -97,6 +97,12 @@ public static class Prometheus
 
     private static Action<IApplicationBuilder> Serve(MeterProvider? meters) => app =>
     {
+        app.Use((context, next) =>
+        {
+            // Prometheus prefers OpenMetrics, in which each counter and histogram has a series "_created" as well.
+            context.Request.Headers.Accept = "text/plain";
+            return next(context);
+        });
         app.UseOpenTelemetryPrometheusScrapingEndpoint(meters, context => context.Request.Path == Path, path: null, configureBranchedPipeline: null, optionsName: null);
         app.Run(context =>
         {

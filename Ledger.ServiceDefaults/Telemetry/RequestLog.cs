@@ -3,13 +3,17 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
-namespace Ledger.ServiceDefaults.Telemetry;
+namespace Ledger.ServiceDefaults;
 
-/// <summary>One line per request: what, with which result, how long. No query, header or body: tokens and addresses stand there.</summary>
+/// <summary>
+/// Logs one line per request: method, path, status, duration, trace. Queries, headers and bodies can contain tokens and e-mail
+/// addresses, so they are never logged.
+/// </summary>
 public static partial class RequestLog
 {
     internal sealed record IsOn(bool Value);
 
+    /// <summary>Adds the log to the pipeline if <see cref="TelemetryOptions.LogRequests"/> enables it.</summary>
     public static void UseRequestLog(this WebApplication app)
     {
         if (!app.Services.GetRequiredService<IsOn>().Value)

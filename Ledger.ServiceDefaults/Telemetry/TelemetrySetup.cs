@@ -9,9 +9,9 @@ using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
-namespace Ledger.ServiceDefaults.Telemetry;
+namespace Ledger.ServiceDefaults;
 
-/// <summary>Traces, metrics and logs by OpenTelemetry: to an OTLP endpoint if there is one, metrics to Prometheus as well.</summary>
+/// <summary>Traces, metrics and logs by OpenTelemetry, exported by OTLP if an endpoint is set. Prometheus scrapes the metrics as well.</summary>
 public static class TelemetrySetup
 {
     /// <summary>Adds logging, metrics and, if <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, traces and the export of all three.</summary>
@@ -19,8 +19,8 @@ public static class TelemetrySetup
     {
         builder.AddLedgerOptions<TelemetryOptions>("Telemetry");
         builder.AddLedgerOptions<MetricsOptions>("Metrics");
-        var options = builder.Configuration.GetSection("Ledger:Telemetry").Get<TelemetryOptions>() ?? new();
-        var metricsOptions = builder.Configuration.GetSection("Ledger:Metrics").Get<MetricsOptions>() ?? new();
+        var options = builder.Configuration.ReadLedgerOptions<TelemetryOptions>("Telemetry");
+        var metricsOptions = builder.Configuration.ReadLedgerOptions<MetricsOptions>("Metrics");
 
         builder.AddLogging(options);
         if (metricsOptions.Port != 0)
@@ -34,10 +34,12 @@ public static class TelemetrySetup
         var environment = builder.Environment;
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => ConfigureResource(resource, environment))
-            .WithMetrics(metrics => metrics
-                .AddAspNetCoreInstrumentation()
-                .AddLedgerMeters("Ledger", "Npgsql")
-                .AddPrometheus());
+            .WithMetrics(metrics =>
+            {
+                metrics.AddAspNetCoreInstrumentation().AddLedgerMeters("Ledger", "Npgsql");
+                if (metricsOptions.Port != 0)
+                    metrics.AddPrometheus();
+            });
         if (!hasEndpoint)
             return;
 
@@ -60,7 +62,7 @@ public static class TelemetrySetup
     private static bool IsProbeOrScrape(HttpContext context, int metricsPort) =>
         context.Connection.LocalPort == metricsPort || Health.IsProbe(context.Request.Path);
 
-    // For an address that it cannot read the SDK silently uses its default, localhost, and it has no transport for other schemes.
+    // The SDK silently replaces a malformed address by localhost, and supports no other schemes.
     private static void RefuseBadEndpoints(ConfigurationManager configuration)
     {
         foreach (var signal in (string[])["", "TRACES_", "METRICS_", "LOGS_"])
@@ -75,7 +77,7 @@ public static class TelemetrySetup
         resource
             .AddService(environment.ApplicationName, serviceNamespace: "ledger", serviceInstanceId: $"{Environment.MachineName}-{Environment.ProcessId}")
             .AddAttributes([new("deployment.environment.name", environment.EnvironmentName)])
-            // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+            // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
             .AddEnvironmentVariableDetector();
 
     private static void AddLogging(this WebApplicationBuilder builder, TelemetryOptions options)
@@ -86,7 +88,7 @@ public static class TelemetrySetup
             {
                 console.TimestampFormat = "O";
                 console.UseUtcTimestamp = true;
-                // Trace and span id are scopes.
+                // The scopes hold the trace and span ids.
                 console.IncludeScopes = true;
             });
         }

@@ -5,12 +5,13 @@ using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace Ledger.Tests.Configuration;
 
-/// <summary>How a service ends that does not get as far as serving.</summary>
+/// <summary>The end of a service that cannot start.</summary>
 public sealed class StartTests
 {
     [Theory]
@@ -28,7 +29,7 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "Ledger__SelfServiceDeposit", "false", "Ledger__SelfServiceDeposit")]
     [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Api", "ConnectionStrings__messaging", null, "ConnectionStrings__messaging")]
-    // What cannot be read, or leads nowhere.
+    // Malformed connection strings and addresses.
     [InlineData("Ledger.Worker", "ConnectionStrings__ledgerdb", "postgres", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Worker", "ConnectionStrings__ledgerdb", "Host=127.0.0.1;Prot=1", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "Host=127.0.0.1;Port=many", "ConnectionStrings__ledgerdb")]
@@ -44,7 +45,7 @@ public sealed class StartTests
     [InlineData("Ledger.Worker", "ASPNETCORE_HTTP_PORTS", "abc", "ASPNETCORE_HTTP_PORTS")]
     [InlineData("Ledger.Api", "ASPNETCORE_HTTP_PORTS", "8080;70000", "ASPNETCORE_HTTP_PORTS")]
     [InlineData("Ledger.Api", "HTTP_PORTS", "-1", " HTTP_PORTS")]
-    // Nobody has given them a certificate.
+    // The services have no certificate.
     [InlineData("Ledger.Api", "ASPNETCORE_URLS", "http://127.0.0.1:0;https://127.0.0.1:0", "ASPNETCORE_URLS")]
     [InlineData("Ledger.Worker", "ASPNETCORE_HTTPS_PORTS", "8443", "ASPNETCORE_HTTPS_PORTS")]
     [InlineData("Ledger.Api", "HTTPS_PORTS", "8443", " HTTPS_PORTS")]
@@ -56,11 +57,11 @@ public sealed class StartTests
         Assert.Contains(named, Assert.Single(errors), StringComparison.Ordinal);
     }
 
-    /// <summary>What stands behind a semicolon in a password looks like the next setting, which a driver would name.</summary>
+    /// <summary>A driver reads a password's part after a semicolon as a setting, and would quote it in its message.</summary>
     [Theory]
     [InlineData("ConnectionStrings__ledgerdb", "Host=127.0.0.1;Username=u;Password=hush;secret=1")]
     [InlineData("ConnectionStrings__messaging", "amqp//u:secret@127.0.0.1")]
-    public async Task What_is_secret_in_a_connection_string_is_not_told(string option, string value)
+    public async Task The_secrets_of_a_malformed_connection_string_are_not_printed(string option, string value)
     {
         var (exitCode, output, errors) = await RunAsync("Ledger.Worker", option, value);
 
@@ -71,7 +72,7 @@ public sealed class StartTests
     [Theory]
     [InlineData("Ledger.Api")]
     [InlineData("Ledger.Worker")]
-    public async Task An_address_that_is_taken_ends_the_process_with_one_line_that_names_it(string service)
+    public async Task An_address_in_use_ends_the_process_with_exit_code_1_and_one_line_that_names_it(string service)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -84,11 +85,27 @@ public sealed class StartTests
     }
 
     [Fact]
-    public void Every_option_is_in_a_section_that_services_know() => Assert.Equal(
+    public void The_list_of_sections_names_the_section_of_every_option() => Assert.Equal(
         ServiceOptions.Defaults.Keys.Select(option => option.Split("__")[1]).Distinct().Order(StringComparer.Ordinal),
-        Service.Sections.Order(StringComparer.Ordinal));
+        LedgerOptions.Sections.Order(StringComparer.Ordinal));
 
-    /// <summary>As a pod is that is replaced before it is ready: SIGTERM ends what is still being started.</summary>
+    [Fact]
+    public void A_service_accepts_the_sections_of_the_other_services_and_refuses_unknown_ones()
+    {
+        Setup([.. LedgerOptions.Sections]).AddServiceDefaults();
+
+        var refusal = Assert.Throws<ConfigurationException>(() => Setup("Gateways").AddServiceDefaults());
+        Assert.Contains("Ledger__Gateways", refusal.Message, StringComparison.Ordinal);
+
+        static WebApplicationBuilder Setup(params string[] sections)
+        {
+            var builder = WebApplication.CreateSlimBuilder();
+            builder.Configuration.AddInMemoryCollection(sections.Select(section => KeyValuePair.Create($"Ledger:{section}:Unread", (string?)"1")));
+            return builder;
+        }
+    }
+
+    /// <summary>A pod that is replaced before it is ready receives SIGTERM during its start.</summary>
     [Fact]
     public async Task A_service_that_is_stopped_while_it_starts_ends_with_exit_code_0() => Assert.Equal(0, await Service.RunAsync([], () =>
     {
@@ -101,7 +118,7 @@ public sealed class StartTests
     private static Task<(int ExitCode, string[] Output, string[] Errors)> RunAsync(string service, string option, string? value) =>
         Tool.RunAsync(service, [], new Dictionary<string, string?>
         {
-            // Nobody listens there; a service with good options would start and try again and again.
+            // Nothing listens there, so a service with good options would start and keep reconnecting.
             ["ConnectionStrings__ledgerdb"] = "Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d",
             ["ConnectionStrings__messaging"] = "amqp://127.0.0.1:1",
             ["ASPNETCORE_URLS"] = "http://127.0.0.1:0",

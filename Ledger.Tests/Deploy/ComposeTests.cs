@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Ledger.ServiceDefaults;
-using Ledger.ServiceDefaults.Telemetry;
 
 namespace Ledger.Tests.Deploy;
 

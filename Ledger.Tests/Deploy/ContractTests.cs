@@ -4,7 +4,6 @@ using Ledger.Api.Http;
 using Ledger.Api.Identity;
 using Ledger.Core.Messaging;
 using Ledger.ServiceDefaults;
-using Ledger.ServiceDefaults.Telemetry;
 using Ledger.Worker.Posting;
 using Ledger.Worker.Verification;
 using Microsoft.AspNetCore.Builder;

@@ -29,7 +29,7 @@ public sealed class ReadinessTests
             Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync(path, TestContext.Current.CancellationToken)).StatusCode);
         Assert.Equal(HttpStatusCode.OK, (await client.GetAsync("/alive", TestContext.Current.CancellationToken)).StatusCode);
 
-        Assert.Equal("Not ready: first, third", Assert.Single(log.Lines, line => line.StartsWith("Not ready", StringComparison.Ordinal)));
+        Assert.Equal("Not ready, checks failed: first, third", Assert.Single(log.Lines, line => line.StartsWith("Not ready", StringComparison.Ordinal)));
     }
 
     private sealed class Failing : IHealthCheck

@@ -1,4 +1,3 @@
-using Ledger.ServiceDefaults.Telemetry;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.EntityFrameworkCore.Migrations;
@@ -11,39 +10,36 @@ using RabbitMQ.Client;
 
 namespace Ledger.ServiceDefaults;
 
-/// <summary>How a service reaches PostgreSQL and RabbitMQ: by the connection strings of its environment.</summary>
+/// <summary>PostgreSQL and RabbitMQ clients, configured by the connection strings of the environment.</summary>
 public static class Connections
 {
     /// <summary>
-    /// Adds an <see cref="NpgsqlDataSource"/> for SQL and <typeparamref name="TContext"/> for what Entity Framework does,
-    /// both on connection string <c>ledgerdb</c>.
+    /// Adds an <see cref="NpgsqlDataSource"/> for SQL and <typeparamref name="TContext"/> for Entity Framework, both on the
+    /// connection string <c>ledgerdb</c> and one connection pool.
     /// </summary>
-    /// <param name="role">
-    /// The role of the database whose rights are enough: every connection steps down to it. Null: those of whoever logs in.
-    /// </param>
+    /// <param name="role">The database role that every connection assumes; null keeps the rights of the user that logs in.</param>
+    /// <exception cref="ConfigurationException">The connection string is missing or malformed.</exception>
     public static void AddPostgres<TContext>(this IHostApplicationBuilder builder, string? role = null) where TContext : DbContext
     {
         var connection = ReadPostgres(builder.Configuration.RequiredConnectionString(ResourceNames.Database));
         connection.ApplicationName = builder.Environment.ApplicationName;
-        // Each statement of the ledger is one of few texts: prepare those that come twice.
+        // The ledger executes few distinct statements, so the ones that repeat are prepared.
         connection.MaxAutoPrepare = 64;
         connection.AutoPrepareMinUsages = 2;
-        // A dead peer is noticed although nothing is being sent.
+        // Seconds. Detects a dead peer while no statement is sent.
         connection.KeepAlive = 15;
-        // A transaction here goes from statement to statement in milliseconds. One that stops in between, with its process or the way to
-        // it, holds locks that others wait for; and PostgreSQL itself notices after hours. First: who sets it otherwise is right.
+        // A transaction whose process hangs holds locks, and PostgreSQL would keep it for hours. Put first, so that a value in the
+        // connection string takes precedence.
         connection.Options = $"-c idle_in_transaction_session_timeout=10s {connection.Options}".TrimEnd();
-        // Npgsql's own default, 100, would let two processes take all that a server admits. Nobody is served faster by more; who
-        // needs it says so in the connection string.
+        // PostgreSQL allows 100 connections by default; with Npgsql's default of 100 one process could take them all.
         if (connection.MaxPoolSize == 100)
             connection.MaxPoolSize = 50;
-        // Npgsql's default looks for Kerberos, whose library the images do not have, and complains of that on standard error.
+        // Npgsql's default loads the Kerberos library. The images lack it, and Npgsql would report that on standard error.
         if (connection.GssEncryptionMode == GssEncryptionMode.Prefer && Environment.GetEnvironmentVariable("PGGSSENCMODE") is null)
             connection.GssEncryptionMode = GssEncryptionMode.Disable;
         if (role is not null && role != connection.Username)
         {
-            // From the start of the session, so that it costs no round trip; and for its whole life: the reset between two users
-            // of a pooled connection would step up again. Nothing leaves settings behind that it would have to take away.
+            // A startup option costs no round trip. The reset of a pooled connection would undo it, and nothing else needs the reset.
             connection.Options = $"{connection.Options} -c role={role}".TrimStart();
             connection.NoResetOnClose = true;
         }
@@ -53,29 +49,33 @@ public static class Connections
             new NpgsqlDataSourceBuilder(connectionString)
                 .UseLoggerFactory(services.GetRequiredService<ILoggerFactory>())
                 .Build());
-        // One pool for both: when a server comes back, whoever asks first finds out that the old connections are dead, for all.
+        // One pool for both, so that one failed statement clears the dead connections after an outage.
         builder.Services.AddDbContextPool<TContext>((services, options) => options
-            // Without a schema the history would be looked for in that of whoever migrates: "ledger", where its owner is called so.
+            // Without a schema the table would be created in the schema named like the user, which can be "ledger".
             .UseNpgsql(services.GetRequiredService<NpgsqlDataSource>(), postgres => postgres.MigrationsHistoryTable(HistoryRepository.DefaultTableName, "public"))
-            // The migrations are SQL that people wrote; there is no snapshot of a model that could lag behind.
+            // The migrations are hand-written SQL, so there is no model snapshot to compare with.
             .ConfigureWarnings(warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning)));
         builder.EnrichNpgsqlDbContext<TContext>(settings =>
         {
-            // A database that is away is a 503 at once, not a request that hangs.
+            // Without PostgreSQL a request must end with 503 at once; retries would make it hang.
             settings.DisableRetry = true;
-            // Health has a check of its own.
+            // Health has its own check.
             settings.DisableHealthChecks = true;
-            // Otherwise every statement would get a span, even when traces are exported nowhere.
+            // Without an exporter each statement would still cost a span.
             settings.DisableTracing = !builder.Configuration.HasOtlpEndpoint();
         });
     }
 
-    /// <summary>Why PostgreSQL could not be asked, in one line: with the option's name, where that has to be set right.</summary>
+    /// <summary>
+    /// The reason why a statement failed, in one line. Names the connection string if PostgreSQL refuses the login (SQLSTATE class 28)
+    /// or the database does not exist (3D).
+    /// </summary>
     public static string ReasonOf(Exception e) => e is PostgresException { SqlState: var state } && state[..2] is "28" or "3D"
-        ? $"It refuses the user, password or database of ConnectionStrings__{ResourceNames.Database}: {e.Message}"
+        ? $"PostgreSQL refuses the user, password or database of ConnectionStrings__{ResourceNames.Database}: {e.Message}"
         : e.Message;
 
-    /// <summary>Adds an <c>IConnectionFactory</c> on connection string <c>messaging</c>.</summary>
+    /// <summary>Adds an <see cref="IConnectionFactory"/> on the connection string <c>messaging</c>.</summary>
+    /// <exception cref="ConfigurationException">The connection string is missing or malformed.</exception>
     public static void AddRabbitMQ(this IHostApplicationBuilder builder)
     {
         RefuseUnlessRabbitMQ(builder.Configuration.RequiredConnectionString(ResourceNames.Messaging));
@@ -84,15 +84,15 @@ public static class Connections
             settings =>
             {
                 settings.DisableAutoActivation = true;
-                // The services check the connections that they hold.
+                // Each service checks the connection that it holds.
                 settings.DisableHealthChecks = true;
-                // The ledger's own spans follow a command through RabbitMQ.
+                // The ledger's own spans follow each command through RabbitMQ.
                 settings.DisableTracing = true;
             },
             factory =>
             {
                 factory.ClientProvidedName = builder.Environment.ApplicationName;
-                // The services reconnect by themselves: what was under way must be decided anew, not recovered silently.
+                // SessionService reconnects. A silent recovery would hide that unconfirmed messages must be sent again.
                 factory.AutomaticRecoveryEnabled = false;
                 factory.TopologyRecoveryEnabled = false;
                 factory.RequestedHeartbeat = TimeSpan.FromSeconds(10);
@@ -101,20 +101,20 @@ public static class Connections
             });
     }
 
-    // The driver's reason is not told: what stands behind a semicolon in a password looks like the next setting, which it would name.
+    // The driver's message is withheld: it may quote the part of a password after a semicolon as an unknown setting.
     private static NpgsqlConnectionStringBuilder ReadPostgres(string connectionString)
     {
         try
         {
             var connection = new NpgsqlConnectionStringBuilder(connectionString);
-            // Finds what is missing, or excludes each other, and connects to nothing.
+            // Validates the combination of settings without connecting.
             NpgsqlDataSource.Create(connection).Dispose();
             return connection;
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException or NotSupportedException)
         {
             throw new ConfigurationException(
-                $"ConnectionStrings__{ResourceNames.Database} is not how Npgsql takes PostgreSQL's address: Host=localhost;Username=…;Password=…;Database=ledgerdb.");
+                $"ConnectionStrings__{ResourceNames.Database} is not an Npgsql connection string such as Host=localhost;Username=…;Password=…;Database=ledgerdb.");
         }
     }
 
@@ -127,7 +127,7 @@ public static class Connections
         catch (Exception e) when (e is UriFormatException or ArgumentException)
         {
             throw new ConfigurationException(
-                $"ConnectionStrings__{ResourceNames.Messaging} is not an address of RabbitMQ: amqp://user:password@localhost:5672.");
+                $"ConnectionStrings__{ResourceNames.Messaging} is not an AMQP address such as amqp://user:password@localhost:5672.");
         }
     }
 

@@ -11,9 +11,9 @@ using Npgsql;
 namespace Ledger.ServiceDefaults;
 
 /// <summary>
-/// Readiness (<c>/health</c>, <c>/ready</c>): can this process do its work, with what it depends on. Liveness
-/// (<c>/alive</c>, <c>/live</c>): does the process itself still answer. Always mapped: probes need them everywhere. Kubernetes
-/// asks the first at the start alone: an API that has lost RabbitMQ still has answers.
+/// Readiness (<c>/health</c>, <c>/ready</c>): the process and its dependencies work. Liveness (<c>/alive</c>, <c>/live</c>): the process
+/// responds. Both are mapped in every environment. Kubernetes uses readiness as startup probe only: without RabbitMQ an API still
+/// serves reads and records commands.
 /// </summary>
 public static partial class Health
 {
@@ -22,17 +22,18 @@ public static partial class Health
     private static readonly string[] s_readinessPaths = ["/health", "/ready"];
     private static readonly string[] s_livenessPaths = ["/alive", "/live"];
 
-    /// <summary>Adds the check that PostgreSQL answers. Broker and consumer are checked by whoever holds their connections.</summary>
+    /// <summary>Adds the check of PostgreSQL. Each service adds a check of its connection to RabbitMQ.</summary>
     public static IHealthChecksBuilder AddServiceHealth(this IHostApplicationBuilder builder) =>
         builder.Services.AddHealthChecks().AddCheck<PostgresCheck>("postgres", tags: [Readiness], timeout: TimeSpan.FromSeconds(3));
 
-    /// <summary>Adds a check that readiness depends on.</summary>
+    /// <summary>Adds a check to readiness.</summary>
     public static IHealthChecksBuilder AddReadiness<TCheck>(this IHealthChecksBuilder checks, string name) where TCheck : class, IHealthCheck =>
         checks.AddCheck<TCheck>(name, tags: [Readiness], timeout: TimeSpan.FromSeconds(3));
 
+    /// <summary>Maps readiness and liveness, without authentication.</summary>
     public static void MapServiceHealth(this WebApplication app)
     {
-        // Instead of the framework's own line for each check that fails, with a stack trace, whenever somebody asks.
+        // Replaces the framework's log of each failed check, which has a stack trace and is repeated on every request.
         var unreadiness = new OnceAMinute(TimeProvider.System);
         var readiness = new HealthCheckOptions
         {
@@ -40,7 +41,7 @@ public static partial class Health
             ResponseWriter = (context, report) =>
             {
                 if (report.Status != HealthStatus.Healthy)
-                    Tell(string.Join(", ", report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy).Select(entry => entry.Key)));
+                    Report(string.Join(", ", report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy).Select(entry => entry.Key)));
                 return WriteAsync(context, report);
             },
         };
@@ -50,18 +51,18 @@ public static partial class Health
         foreach (var path in s_livenessPaths)
             app.MapHealthChecks(path, liveness).AllowAnonymous().DisableHttpMetrics();
 
-        void Tell(string checks)
+        void Report(string checks)
         {
             if (unreadiness.IsDue(checks))
                 LogNotReady(app.Logger, checks);
         }
     }
 
-    /// <summary>Whether a request asks for readiness or liveness.</summary>
+    /// <summary>Whether <paramref name="path"/> is one of readiness or liveness.</summary>
     internal static bool IsProbe(PathString path) =>
         s_readinessPaths.Concat(s_livenessPaths).Any(probe => path.Equals(probe, StringComparison.OrdinalIgnoreCase));
 
-    // Names and states alone: descriptions and exceptions can hold addresses and user names.
+    // Only names and states: descriptions and exceptions can contain addresses and user names.
     private static async Task WriteAsync(HttpContext context, HealthReport report)
     {
         context.Response.ContentType = "application/json";
@@ -92,6 +93,6 @@ public static partial class Health
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Not ready: {Checks}")]
+    [LoggerMessage(LogLevel.Warning, "Not ready, checks failed: {Checks}")]
     private static partial void LogNotReady(ILogger logger, string checks);
 }

@@ -3,21 +3,21 @@ using Microsoft.Extensions.Logging;
 
 namespace Ledger.ServiceDefaults;
 
-/// <summary>Work that lasts as long as the connection to RabbitMQ does, and is begun anew, without a restart of the process, whenever that was lost.</summary>
+/// <summary>A background service that works in sessions, each on one connection to RabbitMQ, and starts a new session after each loss.</summary>
 public abstract partial class SessionService(ILogger logger, TimeProvider clock) : BackgroundService
 {
-    // An outage of a second is over soon after that second, and one that lasts costs neither RabbitMQ nor the log four attempts a second.
+    // Short outages need quick attempts; long ones must not load RabbitMQ and the log with four attempts a second.
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
 
-    // What somebody must set right, a password for instance, may stay wrong for hours.
+    // A wrong password, for example, can persist for hours.
     private readonly OnceAMinute _losses = new(clock);
     private volatile bool _isOpen;
 
-    /// <summary>What time is measured by.</summary>
+    /// <summary>The clock for pauses and timestamps.</summary>
     protected TimeProvider Clock { get; } = clock;
 
-    /// <summary>Whether a session is at work; false while there is no way to RabbitMQ.</summary>
+    /// <summary>Whether a session is working; false while RabbitMQ cannot be reached.</summary>
     public bool IsOpen
     {
         get => _isOpen;
@@ -25,12 +25,12 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
     }
 
     /// <summary>
-    /// One session. Sets <see cref="IsOpen"/> once it is at work. Throws when the connection is lost; if it returns, the next begins
-    /// at once.
+    /// Runs one session. Sets <see cref="IsOpen"/> once it works, and throws when the connection is lost. If it returns, the next
+    /// session starts without a pause.
     /// </summary>
     protected abstract Task RunSessionAsync(CancellationToken stoppingToken);
 
-    /// <summary>After each session; <see cref="IsOpen"/> is false by then if the connection was lost.</summary>
+    /// <summary>Called after each session; <see cref="IsOpen"/> is false if the connection was lost.</summary>
     protected abstract void OnSessionEnded();
 
     /// <inheritdoc />
@@ -61,10 +61,10 @@ public abstract partial class SessionService(ILogger logger, TimeProvider clock)
         }
     }
 
-    // Half as long as it has been away: an outage becomes longer by no more than that.
+    // Half of the outage so far, so that reconnecting prolongs an outage by half at most.
     private static TimeSpan PauseAfter(TimeSpan outage) =>
         TimeSpan.FromTicks(Math.Clamp(outage.Ticks / 2, ShortestPause.Ticks, LongestPause.Ticks));
 
-    [LoggerMessage(LogLevel.Warning, "RabbitMQ is lost: {Reason}. Trying again")]
+    [LoggerMessage(LogLevel.Warning, "No connection to RabbitMQ: {Reason}. Retrying")]
     private partial void LogLost(string reason);
 }
