@@ -1,6 +1,7 @@
-using Ledger.Api.Http;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Limits;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;

@@ -1,6 +1,7 @@
 using System.ComponentModel;
-using Ledger.Api.Http;
-using Ledger.Api.Problems;
+using Ledger.Api.Audit;
+using Ledger.Api.Errors;
+using Ledger.Api.Limits;
 using Ledger.Core.Identity;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Identity;
@@ -67,7 +68,7 @@ public static class IdentityEndpoints
         }
         if (result.Succeeded)
         {
-            IdentityMetrics.Registrations.Add(1);
+            IdentityMetrics.CountRegistration();
             return TypedResults.Created($"{context.Request.PathBase}/api/v1/identity/me", new RegisterResponse(user.Id));
         }
         return result.Errors.Any(e => e.Code is nameof(IdentityErrorDescriber.DuplicateUserName) or nameof(IdentityErrorDescriber.DuplicateEmail))
@@ -167,7 +168,7 @@ public static class IdentityEndpoints
                     new() { Value = attempt.PasswordHash! },
                 },
             },
-            Audit.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
+            AuditTrail.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
         return isChanged ? TypedResults.NoContent() : Refused(context, new LoginAttempt(LoginOutcome.Failed));
     }
 

@@ -49,7 +49,6 @@ public static class IdentitySetup
         services.AddDataProtection().SetApplicationName("ledger");
         services.AddSingleton<IXmlRepository, DataProtectionKeys>();
         services.AddOptions<KeyManagementOptions>().Configure<IXmlRepository>((keys, repository) => keys.XmlRepository = repository);
-        services.AddSingleton<Recipients>();
-        builder.AddSelfServiceDeposits();
+        IdentityMetrics.Register();
     }
 }

@@ -1,3 +1,4 @@
+using Ledger.Api.Audit;
 using Ledger.Core.Identity;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
@@ -70,7 +71,7 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
         {
             Parameters = { new() { Value = address }, new() { Value = _maxFailures }, new() { Value = _lockout } },
         });
-        batch.BatchCommands.Add(Audit.EntryOfNobody(context, AuditActions.SignInFailed, user?.ToString()));
+        batch.BatchCommands.Add(AuditTrail.EntryOfNobody(context, AuditActions.SignInFailed, user?.ToString()));
         await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None);
         await reader.ReadAsync(CancellationToken.None);
         return !reader.IsDBNull(0) && reader.GetDouble(0) is > 0 and var seconds

@@ -1,3 +1,4 @@
+using Ledger.Api.Audit;
 using Ledger.Core.Identity;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -43,7 +44,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             Parameters = { new() { Value = Secrets.Hash(refresh) }, new() { Value = session } },
         });
         batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = address } } });
-        batch.BatchCommands.Add(Audit.EntryOf(context, user, AuditActions.SignedIn, session));
+        batch.BatchCommands.Add(AuditTrail.EntryOf(context, user, AuditActions.SignedIn, session));
         await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
         return await reader.ReadAsync(context.RequestAborted)
             ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh, _lifetime)
@@ -81,7 +82,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         await RevokeAsync(
             "expires_at > clock_timestamp() and id = (select session_id from identity.refresh_tokens where hash = $1 and spent_at is not null)",
             [new() { Value = hash }],
-            entryOf: user => Audit.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
+            entryOf: user => AuditTrail.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
         return null;
     }
 
@@ -89,11 +90,11 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
     public Task CloseAsync(HttpContext context, string refreshToken) => RevokeAsync(
         "user_id = $1 and id = (select session_id from identity.refresh_tokens where hash = $2)",
         [new() { Value = context.Caller().Id }, new() { Value = Secrets.Hash(refreshToken) }],
-        entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+        entryOf: user => AuditTrail.Entry(context, AuditActions.SignedOut, user.ToString()));
 
     /// <summary>The caller signs out of all sessions.</summary>
     public Task CloseAllAsync(HttpContext context) => RevokeAsync(
-        "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+        "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => AuditTrail.Entry(context, AuditActions.SignedOut, user.ToString()));
 
     /// <summary>Ends all of a user's sessions, but for one that may stay, after statements that are the reason for it, in one transaction.</summary>
     /// <returns>False, and nothing was done, if the first statement was to change a row and found none.</returns>

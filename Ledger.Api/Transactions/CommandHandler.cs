@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Ledger.Api.Commands;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;

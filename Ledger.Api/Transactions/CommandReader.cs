@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Ledger.Api.Http;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Npgsql;

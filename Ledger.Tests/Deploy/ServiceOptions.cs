@@ -8,7 +8,7 @@ namespace Ledger.Tests.Deploy;
 internal static partial class ServiceOptions
 {
     private static readonly Assembly[] Assemblies =
-        [typeof(Ledger.Api.Commands.GatewayOptions).Assembly, typeof(Ledger.Worker.Posting.WorkerOptions).Assembly, typeof(ResourceNames).Assembly];
+        [typeof(Ledger.Api.Transactions.GatewayOptions).Assembly, typeof(Ledger.Worker.Posting.WorkerOptions).Assembly, typeof(ResourceNames).Assembly];
 
     /// <summary>Names such as <c>Ledger__Gateway__MaxEnvelope</c> with their defaults (null: decided at start).</summary>
     public static IReadOnlyDictionary<string, object?> Defaults { get; } = Directory

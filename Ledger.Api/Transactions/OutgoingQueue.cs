@@ -1,0 +1,46 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using Ledger.Core;
+using Ledger.Core.Messaging;
+using Ledger.Core.Transactions;
+
+namespace Ledger.Api.Transactions;
+
+/// <summary>The commands that wait in this process to be sent, <paramref name="length"/> at most.</summary>
+internal sealed class OutgoingQueue(int length)
+{
+    private readonly Channel<Outgoing> _channel = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(length) { SingleReader = true });
+
+    /// <summary>For the one who sends them.</summary>
+    public ChannelReader<Outgoing> Reader => _channel.Reader;
+
+    /// <summary>Whether it takes one more now.</summary>
+    public bool HasRoom => _channel.Reader.Count < length;
+
+    /// <summary>Adds a command and begins the span of its sending. False if the queue is full; then the span has ended.</summary>
+    public bool TryAdd(Command command)
+    {
+        var outgoing = Outgoing.Of(command);
+        if (_channel.Writer.TryWrite(outgoing))
+            return true;
+        outgoing.Span?.SetStatus(ActivityStatusCode.Error).Dispose();
+        return false;
+    }
+}
+
+/// <summary>A command on its way to the queue, with the span of its sending if its request is traced.</summary>
+internal readonly record struct Outgoing(Command Command, Activity? Span)
+{
+    public static Outgoing Of(Command command)
+    {
+        if (Activity.Current is not { Recorded: true } request)
+            return new Outgoing(command, null);
+
+        var span = LedgerTelemetry.Spans.StartActivity("send ledger.commands", ActivityKind.Producer);
+        // It ends where the message is confirmed, in another flow: here the request goes on.
+        Activity.Current = request;
+        span?.SetTag("messaging.system", "rabbitmq").SetTag("messaging.destination.name", Topology.CommandQueue)
+            .SetTag("ledger.transaction.id", command.Id);
+        return new Outgoing(span is null ? command : command with { TraceParent = span.Id }, span);
+    }
+}
