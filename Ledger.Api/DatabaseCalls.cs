@@ -3,10 +3,10 @@ using Npgsql;
 
 namespace Ledger.Api;
 
-/// <summary>The two ways in which endpoints speak to the database.</summary>
+/// <summary>Batches of statements, as endpoints run them.</summary>
 public static class DatabaseCalls
 {
-    /// <summary>Runs statements as one transaction, whether the client waits or not.</summary>
+    /// <summary>Runs statements as one transaction. A client that disconnects does not cancel them.</summary>
     public static async Task ExecuteAsync(this NpgsqlDataSource database, params NpgsqlBatchCommand[] statements)
     {
         await using var batch = database.CreateBatch();
@@ -15,7 +15,7 @@ public static class DatabaseCalls
         await batch.ExecuteNonQueryAsync(CancellationToken.None);
     }
 
-    /// <summary>Does it again where PostgreSQL ended a deadlock with a batch of the worker at its expense.</summary>
+    /// <summary>Runs <paramref name="act"/> again if it was the victim of a deadlock with a batch of the worker.</summary>
     public static async Task AgainAfterDeadlockAsync(Func<Task> act)
     {
         const int Tries = 5;
@@ -33,13 +33,13 @@ public static class DatabaseCalls
     }
 
     /// <summary>
-    /// Runs statements that read for one user, in one round trip: row-level security shows them that user's rows, whatever
-    /// they ask for. The reader stands before the first row of the first of them.
+    /// Runs statements that read for one user, in one round trip; row-level security limits them to that user's rows. The reader
+    /// stands before the first row of the first statement.
     /// </summary>
     public static async Task<NpgsqlDataReader> ReadForAsync(
         this NpgsqlDataSource database, Guid user, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements)
     {
-        // Not disposed here: the reader still reads from it, and gives the connection back when it is disposed.
+        // Not disposed here: the reader uses the batch, and returns the connection when it is disposed.
         var batch = database.CreateBatch();
         batch.BatchCommands.Add(DatabaseRoles.ActFor(user));
         foreach (var statement in statements)
@@ -52,7 +52,7 @@ public static class DatabaseCalls
         }
         catch
         {
-            // The first statement had its result, so that it is here that a failure or a client that has gone shows.
+            // Errors of the later statements, and a cancellation, surface here, after the reader exists.
             await reader.DisposeAsync();
             throw;
         }

@@ -9,15 +9,15 @@ using NpgsqlTypes;
 
 namespace Ledger.Api.Audit;
 
-/// <summary>Who did what: every administrative act and every sign-in, and nobody can change it.</summary>
+/// <summary>The append-only audit trail: every administrative act and every sign-in.</summary>
 internal static class AuditEndpoints
 {
     private const int MaxFilter = 100;
 
     public static void MapAudit(this IEndpointRouteBuilder routes) => routes.MapAdministration(Policies.Staff)
         .MapGet("/audit", ListAsync).WithName("ListAudit")
-        .WithSummary("Read the audit trail, newest first")
-        .WithDescription("Filters: `actor`, the id of a user or an API key; `subject`, whom or what it was done to; `action`.")
+        .WithSummary("List the audit trail, newest first")
+        .WithDescription("Filters: `actor` is the id of the user or API key that acted, `subject` the user, currency or API key that was acted on, `action` the act.")
         .ProducesProblem(StatusCodes.Status400BadRequest);
 
     private static async Task<Results<Ok<AuditPage>, ProblemHttpResult>> ListAsync(
@@ -28,7 +28,7 @@ internal static class AuditEndpoints
         var by = query.Id("actor", actor);
         var before = query.Cursor("cursor", cursor, (string? text, out long value) =>
             long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value));
-        var pageSize = query.Number("limit", limit, 1, 1000) ?? 50;
+        var pageSize = query.PageSize(limit);
         foreach (var (name, text) in new[] { ("subject", subject), ("action", action) })
         {
             if (text is not null && (text.Length > MaxFilter || text.Contains('\0')))
@@ -64,13 +64,13 @@ internal static class AuditEndpoints
     }
 }
 
-/// <summary>Something that somebody did.</summary>
-/// <param name="ActorKind">user, api_key, command_line or nobody (who failed to become somebody).</param>
-/// <param name="Subject">Whom or what it was done to: a user's id, a currency's code, an API key's id.</param>
-/// <param name="Address">Where the request came from.</param>
+/// <summary>An entry of the audit trail.</summary>
+/// <param name="ActorKind">user, api_key, command_line, or nobody (a failed sign-in).</param>
+/// <param name="Subject">The id of the user or API key, or the code of the currency, that was acted on.</param>
+/// <param name="Address">The remote address of the request.</param>
 public sealed record AuditEntry(
     long Id, DateTime At, string ActorKind, Guid? ActorId, string Action, string? Subject, string? Address, JsonElement? Details);
 
 /// <summary>A page of the audit trail, newest first.</summary>
-/// <param name="NextCursor">Asks for the next page; null on the last.</param>
+/// <param name="NextCursor">The cursor of the next page; null on the last page.</param>
 public sealed record AuditPage(IReadOnlyList<AuditEntry> Items, string? NextCursor);

@@ -6,25 +6,22 @@ using NpgsqlTypes;
 
 namespace Ledger.Api.Audit;
 
-/// <summary>
-/// Writes the audit trail: each entry as one more statement of the batch that does what it tells of, so that neither is
-/// without the other.
-/// </summary>
+/// <summary>Entries of the audit trail, as statements for the transaction of the act that they record.</summary>
 public static class AuditTrail
 {
-    /// <summary>An act of the request's caller.</summary>
+    /// <summary>An act of the caller.</summary>
     public static NpgsqlBatchCommand Entry(HttpContext context, string action, string? subject, IReadOnlyDictionary<string, string>? details = null) =>
         context.Caller() is var caller && caller.IsUser
             ? Entry(context, "user", caller.Id, action, subject, details)
             : Entry(context, "api_key", caller.Id, action, subject, details);
 
-    /// <summary>An act of a user who is just becoming the caller.</summary>
-    /// <param name="session">The session that it must have begun to have happened.</param>
+    /// <summary>An act of a user who logs in.</summary>
+    /// <param name="session">The new session; the entry is only written if it exists.</param>
     public static NpgsqlBatchCommand EntryOf(HttpContext context, Guid user, string action, Guid session) =>
         Entry(context, "user", user, action, user.ToString(), null, session);
 
-    /// <summary>What somebody tried to do who is nobody yet.</summary>
-    public static NpgsqlBatchCommand EntryOfNobody(HttpContext context, string action, string? subject) =>
+    /// <summary>An attempt of an unknown client.</summary>
+    public static NpgsqlBatchCommand EntryOfUnknown(HttpContext context, string action, string? subject) =>
         Entry(context, "nobody", null, action, subject, null);
 
     private static NpgsqlBatchCommand Entry(

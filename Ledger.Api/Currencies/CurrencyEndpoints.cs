@@ -10,7 +10,7 @@ using Npgsql;
 
 namespace Ledger.Api.Currencies;
 
-/// <summary>Which money there is, and which of it moves.</summary>
+/// <summary>The currencies of the ledger, and how operators add, enable and disable them.</summary>
 public static partial class CurrencyEndpoints
 {
     private const int MaxName = 100;
@@ -20,19 +20,19 @@ public static partial class CurrencyEndpoints
     public static void MapCurrencies(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/currencies", ListAsync).AllowAnonymous().WithName("ListCurrencies").WithTags("Currencies")
-            .WithSummary("All currencies")
-            .WithDescription("`exponent` is the number of decimal places of an amount. No money moves in one that is not `enabled`.");
+            .WithSummary("List all currencies")
+            .WithDescription("`exponent` is the number of decimal places of an amount. Transactions need an `enabled` currency.");
 
         var acting = routes.MapAdministration(Policies.Operator);
         acting.MapPost("/currencies", AddAsync).WithName("AddCurrency")
             .WithSummary("Add a currency, enabled")
-            .WithDescription("The exponent can never be changed: amounts are kept in minor units. 409 `currency_exists` if the code is taken.")
+            .WithDescription("The exponent can never be changed, because amounts are stored in minor units. 409 `currency_exists` if the code is taken.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict);
         acting.MapPost("/currencies/{code}/enable", EnableAsync).WithName("EnableCurrency")
-            .WithSummary("Let money move in a currency")
+            .WithSummary("Enable a currency")
             .ProducesProblem(StatusCodes.Status404NotFound);
         acting.MapPost("/currencies/{code}/disable", DisableAsync).WithName("DisableCurrency")
-            .WithSummary("Let no money move in a currency; what is there stays")
+            .WithSummary("Disable a currency; balances stay")
             .ProducesProblem(StatusCodes.Status404NotFound);
     }
 
@@ -47,11 +47,11 @@ public static partial class CurrencyEndpoints
     {
         var errors = new Dictionary<string, string[]>();
         if (request.Code is null || !Code().IsMatch(request.Code))
-            errors["code"] = ["Must be 3 to 12 characters of A to Z and 0 to 9, beginning with a letter."];
+            errors["code"] = ["Must be 3 to 12 characters of A to Z and 0 to 9, the first a letter."];
         if (request.Name is not { Length: > 0 and <= MaxName } name || name.AsSpan().ContainsAnyInRange('\0', '\x1f'))
             errors["name"] = [$"Must be text of 1 to {MaxName} characters."];
         if (request.Exponent is not (>= 0 and <= 12))
-            errors["exponent"] = ["Must be 0 to 12: how many decimal places an amount has."];
+            errors["exponent"] = ["Must be 0 to 12: the number of decimal places of an amount."];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 
@@ -71,7 +71,7 @@ public static partial class CurrencyEndpoints
         }
         catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UniqueViolation)
         {
-            return Problem.Of(context, StatusCodes.Status409Conflict, "currency_exists", "There is a currency of this code.");
+            return Problem.Of(context, StatusCodes.Status409Conflict, "currency_exists", "A currency with this code exists.");
         }
         catalog.Expire();
         return TypedResults.Created($"{context.Request.PathBase}/api/v1/currencies", currency);
@@ -102,6 +102,6 @@ public static partial class CurrencyEndpoints
 public sealed record CurrenciesResponse(IReadOnlyList<Currency> Currencies);
 
 public sealed record CurrencyRequest(
-    [property: Description("ISO 4217 code, or one of your own: 3 to 12 characters of A to Z and 0 to 9.")] string? Code,
-    [property: Description("What people call it.")] string? Name,
-    [property: Description("Decimal places of an amount, 0 to 12. Never changed afterwards.")] int? Exponent);
+    [property: Description("ISO 4217 code, or a code of your own: 3 to 12 characters of A to Z and 0 to 9.")] string? Code,
+    [property: Description("The display name.")] string? Name,
+    [property: Description("Decimal places of an amount, 0 to 12. Cannot be changed.")] int? Exponent);

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Edge;
 
-/// <summary>What stands between the outside and the endpoints: proxies, a path prefix, browsers.</summary>
+/// <summary>Proxies, the path prefix, and headers for browsers.</summary>
 public static class EdgeSetup
 {
     public static void AddEdge(this IHostApplicationBuilder builder)
@@ -13,22 +13,22 @@ public static class EdgeSetup
         builder.AddLedgerOptions<HttpOptions>("Http");
         builder.Services.AddCors();
         builder.Services.AddHsts(hsts => hsts.MaxAge = TimeSpan.FromDays(365));
-        // With ASPNETCORE_FORWARDEDHEADERS_ENABLED, which tools for deployment like to set, the framework believes these headers of
-        // anybody: with an address of one's own choice at each attempt, no limit per address holds. Known proxies alone are believed.
-        builder.Services.PostConfigure<ForwardedHeadersOptions>(anybody => anybody.ForwardedHeaders = ForwardedHeaders.None);
+        // Deployment tools set ASPNETCORE_FORWARDEDHEADERS_ENABLED, which trusts these headers from every client. A client could then
+        // choose a new remote address per request and pass every limit per address.
+        builder.Services.PostConfigure<ForwardedHeadersOptions>(ofEveryClient => ofEveryClient.ForwardedHeaders = ForwardedHeaders.None);
     }
 
-    /// <summary>Before everything that looks at addresses or paths.</summary>
+    /// <summary>Must come before every middleware that reads remote addresses or paths.</summary>
     public static void UseEdge(this WebApplication app)
     {
         var options = app.Services.GetRequiredService<IOptions<HttpOptions>>().Value;
         if (options.KnownProxies.Length > 0)
             app.UseForwardedHeaders(ForwardedBy(options.KnownProxies));
-        // Before routes are looked up, so that each exists with the prefix and, for probes, without; addresses in answers have it.
+        // Before routing, so that each route exists with the prefix and, for probes, without it.
         if (options.PathPrefix.Length > 0)
             app.UsePathBase(options.PathPrefix);
         app.UseSecurityHeaders();
-        // Only what came by https is answered with it; a proxy that ends TLS says so in X-Forwarded-Proto.
+        // HSTS applies to HTTPS requests only; a proxy that ends TLS says so in X-Forwarded-Proto.
         if (!app.Environment.IsDevelopment())
             app.UseHsts();
         app.UseRouting();
@@ -40,7 +40,7 @@ public static class EdgeSetup
         }
     }
 
-    // Set when the answer begins: what an exception clears away is set again.
+    // Set when the response starts, because an exception clears headers that were set before.
     private static void UseSecurityHeaders(this WebApplication app) => app.Use(next => context =>
     {
         context.Response.OnStarting(static state =>
@@ -64,7 +64,7 @@ public static class EdgeSetup
         var options = new ForwardedHeadersOptions
         {
             ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost,
-            // As many as there are known proxies in a row; the first unknown address is the client's.
+            // Any number of known proxies; the first unknown address is the client's.
             ForwardLimit = null,
         };
         options.KnownProxies.Clear();
@@ -76,7 +76,7 @@ public static class EdgeSetup
             else if (System.Net.IPNetwork.TryParse(proxy, out var network))
                 options.KnownIPNetworks.Add(network);
             else
-                throw new ConfigurationException($"Ledger__Http__KnownProxies: '{proxy}' is neither an address nor a network such as 10.0.0.0/8.");
+                throw new ConfigurationException($"Ledger__Http__KnownProxies: '{proxy}' is neither an IP address nor a network such as 10.0.0.0/8.");
         }
         return options;
     }

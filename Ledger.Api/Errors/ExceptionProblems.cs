@@ -6,7 +6,7 @@ using Npgsql;
 
 namespace Ledger.Api.Errors;
 
-/// <summary>The one place where an exception becomes an answer.</summary>
+/// <summary>Turns every exception of a request into a problem.</summary>
 public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger) : IExceptionHandler
 {
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
@@ -15,11 +15,11 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         {
             BadHttpRequestException { InnerException: JsonException json } => OfJson(httpContext, json),
             BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
-                Problem.Of(httpContext, 400, "malformed_json", "The body is not the JSON object that it must be."),
+                Problem.Of(httpContext, 400, "malformed_json", "The body is not a valid JSON object."),
             BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
-            // The framework reads JSON in any encoding that it knows, and takes one that it does not for a fault of the server.
+            // The framework throws this for an unknown charset, as if the server were at fault.
             InvalidOperationException when HasUnknownCharset(httpContext.Request) => Problem.Of(
-                httpContext, 415, "unsupported_media_type", "The body is in an encoding that is not known; JSON is UTF-8."),
+                httpContext, 415, "unsupported_media_type", "The charset of the body is unknown; JSON must be UTF-8."),
             OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
             _ when IsAway(exception) => Unavailable(httpContext, exception),
             _ => Unexpected(httpContext, exception),
@@ -29,10 +29,9 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         return true;
     }
 
-    /// <summary>Whether something that the API needs is away, and the request could fare better later.</summary>
-    // Entity Framework and data protection wrap what the driver says; an error in a statement is ours and no outage. A server that only
-    // reads is one from which another has taken over; one without our tables has not been migrated yet; one that ends a transaction in
-    // which nothing happens (25P03) found this process standing still.
+    /// <summary>Whether the exception means that PostgreSQL or RabbitMQ is unavailable, so that a later retry may succeed.</summary>
+    // An error in a statement is a bug and no outage. Read-only: a failover left this server behind. Undefined table: the migrations
+    // have not run. 25P03: this process was suspended within a transaction. Other libraries wrap the driver's exception.
     internal static bool IsAway(Exception? exception) => exception switch
     {
         null => false,
@@ -44,17 +43,17 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         _ => IsAway(exception.InnerException),
     };
 
-    // A body that is not JSON, against one that is but does not fit: the reader's own error is the inner one of the former.
+    // A syntax error wraps the JSON reader's exception. A value that does not fit its field does not, and has a path.
     private static Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult OfJson(HttpContext context, JsonException json)
     {
         if (json.InnerException is not JsonException && json.Path is { } path && path.Length > 2)
         {
             return Problem.Invalid(context, new Dictionary<string, string[]>
             {
-                [path[2..]] = ["This field is unknown, or its value is not of the type that it must have."],
+                [path[2..]] = ["The field is unknown, or its value has the wrong type."],
             });
         }
-        return Problem.Of(context, 400, "malformed_json", "The body is not the JSON object that it must be.");
+        return Problem.Of(context, 400, "malformed_json", "The body is not a valid JSON object.");
     }
 
     private static bool HasUnknownCharset(HttpRequest request)
@@ -67,7 +66,7 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         }
         catch (NotSupportedException)
         {
-            // UTF-7: known, and refused.
+            // The framework knows UTF-7 and refuses it.
             return true;
         }
     }
@@ -75,18 +74,18 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
     private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
     {
         LogUnavailable(exception.Message);
-        return Problem.Of(context, 503, "unavailable", "Something that this needs is away. Nothing was promised: try again, with the same key.");
+        return Problem.Of(context, 503, "unavailable", Problem.Unavailable);
     }
 
     private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unexpected(HttpContext context, Exception exception)
     {
         LogUnexpected(exception, context.Request.Path);
-        return Problem.Of(context, 500, "internal_error", "This is a fault of the server. Nothing was promised: try again, with the same key.");
+        return Problem.Of(context, 500, "internal_error", "The request failed because of an error in the server. It is safe to retry with the same Idempotency-Key.");
     }
 
-    [LoggerMessage(LogLevel.Warning, "Answered 503: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The API answered 503: {Reason}")]
     private partial void LogUnavailable(string reason);
 
-    [LoggerMessage(LogLevel.Error, "Answered 500 on {Path}")]
+    [LoggerMessage(LogLevel.Error, "The API answered 500 to a request for {Path}")]
     private partial void LogUnexpected(Exception exception, string path);
 }

@@ -4,9 +4,11 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Ledger.Api.Errors;
 
-/// <summary>An answer that is an error: RFC 9457 with a stable <c>code</c>, on which clients may rely.</summary>
+/// <summary>Problem details (RFC 9457) with a stable <c>code</c> that clients rely on.</summary>
 public static class Problem
 {
+    internal const string Unavailable = "The ledger is temporarily unavailable. It is safe to retry with the same Idempotency-Key.";
+
     public static ProblemHttpResult Of(HttpContext context, int status, string? code, string detail, params ReadOnlySpan<(string Name, object? Value)> fields)
     {
         var problem = new ProblemDetails { Status = status, Detail = detail };
@@ -16,7 +18,7 @@ public static class Problem
         return TypedResults.Problem(problem);
     }
 
-    /// <summary>What a status says that nobody has explained, whatever the client accepts.</summary>
+    /// <summary>The problem of a response that has a status and no body yet.</summary>
     public static ProblemHttpResult OfStatus(HttpContext context)
     {
         var problem = new ProblemDetails { Status = context.Response.StatusCode };
@@ -24,17 +26,18 @@ public static class Problem
         return TypedResults.Problem(problem);
     }
 
-    /// <summary>The body or the query has fields that cannot be used.</summary>
+    /// <summary>The problem of invalid fields in a body, a query or a header.</summary>
+    /// <param name="errors">The errors of each field.</param>
     public static ProblemHttpResult Invalid(HttpContext context, IReadOnlyDictionary<string, string[]> errors, string code = "validation_failed") =>
-        Of(context, StatusCodes.Status400BadRequest, code, "The request has fields that cannot be used.", ("errors", errors));
+        Of(context, StatusCodes.Status400BadRequest, code, "The request has invalid fields.", ("errors", errors));
 
     public static ProblemHttpResult NotFound(HttpContext context) =>
-        Of(context, StatusCodes.Status404NotFound, "not_found", "There is nothing here that you may see.");
+        Of(context, StatusCodes.Status404NotFound, "not_found", "The resource does not exist, or the caller may not see it.");
 
-    /// <summary>Adds what every problem has, unless it is complete already.</summary>
+    /// <summary>Fills in the fields that every problem has, unless the problem is complete already.</summary>
     public static void Complete(HttpContext context, ProblemDetails problem, string? code = null)
     {
-        // The framework's own writer puts another form of it in each time.
+        // Always set: the framework overwrites it with a trace id in another form.
         problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? context.TraceIdentifier;
         if (problem.Extensions.ContainsKey("code"))
             return;
@@ -43,19 +46,19 @@ public static class Problem
         problem.Type = TypeOf(code);
         problem.Title = TitleOf(code);
         problem.Detail ??= DetailOf(code);
-        // As it was asked for: routing has taken the prefix, if there is one, from the path.
+        // With the path prefix, which routing has removed from the path.
         problem.Instance = context.Request.PathBase + context.Request.Path;
         problem.Extensions["code"] = code;
         if (status == StatusCodes.Status503ServiceUnavailable && context.Response.Headers.RetryAfter.Count == 0)
             context.Response.Headers.RetryAfter = "1";
-        // RFC 9110, section 15.5.2: every 401 says how to do better, also where it was a password that was wrong.
+        // RFC 9110, section 15.5.2: every 401 has a challenge, including one for a wrong password.
         if (status == StatusCodes.Status401Unauthorized && context.Response.Headers.WWWAuthenticate.Count == 0)
             context.Response.Headers.WWWAuthenticate = "Bearer";
     }
 
     public static string TypeOf(string code) => $"urn:ledger:problem:{code}";
 
-    // A code in words: what RFC 9457 asks of a title is that it does not change from occurrence to occurrence.
+    // RFC 9457: the title of a problem type is the same in every occurrence.
     public static string TitleOf(string code) => string.Concat(code[..1].ToUpperInvariant(), code.AsSpan(1)).Replace('_', ' ');
 
     private static string CodeOf(HttpContext context, int status) => status switch
@@ -73,17 +76,17 @@ public static class Problem
         _ => status < 500 ? "bad_request" : "internal_error",
     };
 
-    // What no handler had a chance to explain.
+    // The details of problems that no handler wrote.
     private static string DetailOf(string code) => code switch
     {
-        "unauthenticated" => "Log in, and send the access token as a bearer token.",
-        "invalid_token" => "The token is not one of this ledger, has expired, or its session has ended: log in again.",
-        "forbidden" => "This takes a permission that the caller does not have.",
-        "not_found" => "There is nothing here that you may see.",
-        "method_not_allowed" => "This address does not take requests of this method.",
-        "body_too_large" => "The body is larger than the server takes.",
+        "unauthenticated" => "Send an access token as a bearer token; POST /api/v1/identity/login returns one.",
+        "invalid_token" => "The token is invalid or expired, or its session has ended. Log in again.",
+        "forbidden" => "The caller does not have the permission for this request.",
+        "not_found" => "The resource does not exist, or the caller may not see it.",
+        "method_not_allowed" => "The resource does not support this method.",
+        "body_too_large" => "The body is too large.",
         "unsupported_media_type" => "The body must be JSON, sent as application/json.",
-        "unavailable" => "Something that this needs is away. Nothing was promised: try again, with the same key.",
-        _ => "The request could not be handled.",
+        "unavailable" => Unavailable,
+        _ => "The request failed.",
     };
 }

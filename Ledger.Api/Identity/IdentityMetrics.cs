@@ -3,13 +3,14 @@ using Ledger.Core;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>Registrations and logins. Observed counters, so that each series exists at zero: Prometheus sees no increase in one that begins at 1.</summary>
+/// <summary>Counts of registrations and logins.</summary>
 internal static class IdentityMetrics
 {
     private static readonly string[] s_statuses = ["succeeded", "failed", "locked_out", "frozen"];
     private static readonly long[] s_logins = new long[s_statuses.Length];
     private static long s_registrations;
 
+    /// <summary>Observed, so that each series exists at zero: Prometheus sees no increase in one that begins at 1.</summary>
     public static void Register()
     {
         LedgerTelemetry.Meter.CreateObservableCounter(

@@ -13,39 +13,39 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Limits;
 
-/// <summary>How much one caller may ask of one API process: <c>Ledger__RateLimit__…</c>.</summary>
+/// <summary>Rate limits of one API process: <c>Ledger__RateLimit__…</c>.</summary>
 public sealed class RateLimitOptions
 {
-    /// <summary>Whether there are limits; unless set, everywhere but in Development.</summary>
+    /// <summary>Whether the limits apply; by default everywhere except in Development.</summary>
     public bool? Enabled { get; set; }
 
-    /// <summary>Requests a second of one user, or one API key, in the long run.</summary>
+    /// <summary>Requests per second of one user or API key, in the long run.</summary>
     [Range(1, 1_000_000)]
     public int UserPerSecond { get; set; } = 1_000;
 
-    /// <summary>Requests of one user, or one API key, at once.</summary>
+    /// <summary>Requests of one user or API key at once.</summary>
     [Range(1, 1_000_000)]
     public int UserBurst { get; set; } = 2_000;
 
-    /// <summary>Requests a minute of one address to register, log in, refresh or change a password, in the long run.</summary>
+    /// <summary>Requests per minute of one remote address to register, log in, refresh or change a password, in the long run.</summary>
     [Range(1, 1_000_000)]
     public int AddressPerMinute { get; set; } = 60;
 
-    /// <summary>Such requests of one address at once.</summary>
+    /// <summary>Such requests of one remote address at once.</summary>
     [Range(1, 1_000_000)]
     public int AddressBurst { get; set; } = 60;
 }
 
 /// <summary>
-/// Token buckets: per user where money is, so that one cannot crowd out the others; per address, and much stricter, where
-/// passwords are guessed and hashed.
+/// Token buckets. One bucket per user, so that no user crowds out the others. A much stricter one per remote address for
+/// requests that check or hash a password.
 /// </summary>
 public static class RateLimits
 {
-    /// <summary>The policy of what an authenticated caller asks for.</summary>
+    /// <summary>The policy of requests by authenticated callers.</summary>
     public const string PerUser = "user";
 
-    /// <summary>The policy of what anybody may ask for, and of passwords.</summary>
+    /// <summary>The policy of anonymous requests, and of those with a password.</summary>
     public const string PerAddress = "address";
 
     private static readonly string[] s_policies = [PerUser, PerAddress];
@@ -64,7 +64,7 @@ public static class RateLimits
             limiter.AddPolicy(PerUser, context =>
                 !isOn ? RateLimitPartition.GetNoLimiter(Guid.Empty)
                 : context.User.Identity is Caller caller ? RateLimitPartition.GetTokenBucketLimiter(caller.Id, _ => PerSecond(limits))
-                // Nobody's requests are refused as such, right behind this.
+                // Authorization refuses anonymous requests right after this.
                 : RateLimitPartition.GetNoLimiter(Guid.Empty));
             limiter.AddPolicy(PerAddress, context =>
                 isOn
@@ -77,18 +77,18 @@ public static class RateLimits
     /// <summary>The bucket of one user.</summary>
     internal static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => Bucket(limits.UserBurst, limits.UserPerSecond, TimeSpan.FromSeconds(1), 10);
 
-    /// <summary>The bucket of one address.</summary>
+    /// <summary>The bucket of one remote address.</summary>
     internal static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => Bucket(limits.AddressBurst, limits.AddressPerMinute, TimeSpan.FromMinutes(1), 60);
 
-    // Tokens are whole, so the period makes the rate exact. It need be no multiple of the framework's heartbeat: a bucket of a
-    // partition gets what its rate is worth since the last one, fractions of a token too.
+    // Tokens are whole numbers, so the period makes the rate exact. The period is no multiple of the framework's heartbeat, but the
+    // bucket of a partition counts fractions of a token.
     private static TokenBucketRateLimiterOptions Bucket(int burst, int rate, TimeSpan per, int periods)
     {
         var tokens = Math.Max(1, rate / periods);
         return new() { TokenLimit = burst, TokensPerPeriod = tokens, ReplenishmentPeriod = per * ((double)tokens / rate) };
     }
 
-    // Whoever has one IPv6 address has the 2^64 beside it.
+    // One IPv6 client usually has a network of 2^64 addresses.
     private static string NetworkOf(IPAddress? address)
     {
         if (address is null)
@@ -105,11 +105,11 @@ public static class RateLimits
         Interlocked.Increment(ref s_refused[policy == PerAddress ? 1 : 0]);
         var wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromSeconds(1);
         context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-        await Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "These are more requests than one caller may make. Try again later.")
+        await Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests. Retry after the time in Retry-After.")
             .ExecuteAsync(context);
     }
 
-    // From the start, also while it is zero: what has never been seen raises no alert.
+    // Observed, so that each series exists at zero: Prometheus sees no increase in one that begins at 1.
     private static IEnumerable<Measurement<long>> ObserveRefused()
     {
         for (var i = 0; i < s_policies.Length; i++)

@@ -8,9 +8,10 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Limits;
 
+/// <summary>Limits of one request: the size of its headers and its body, and its time.</summary>
 public static class RequestLimits
 {
-    // Times the limit: what a client sends beyond that is not read only to tell it so.
+    // Times the limit. A larger body is not read only to answer 413.
     private const int ReadAtMost = 16;
 
     public static void AddRequestLimits(this IHostApplicationBuilder builder)
@@ -19,12 +20,12 @@ public static class RequestLimits
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = http.Value.MaxBodyBytes;
-            // Beyond it Kestrel answers by itself, before the application hears of the request: 431, without a body.
+            // Kestrel answers larger headers itself, with 431 and no body, before the application sees the request.
             kestrel.Limits.MaxRequestHeadersTotalSize = http.Value.MaxHeaderBytes;
-            // Bodies have Kestrel's own minimum: 240 bytes a second, after five seconds.
+            // For bodies, Kestrel's minimum rate applies: 240 bytes per second, after five seconds.
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(http.Value.HeaderSeconds);
         });
-        // A connection that waits for its next request keeps a buffer of 4 KB; without it, each request takes one more call of the kernel.
+        // Each idle connection keeps a buffer of 4 KB, which saves one system call per request.
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
         builder.Services.AddRequestTimeouts(_ => { });
         builder.Services.AddOptions<RequestTimeoutOptions>().Configure<IOptions<HttpOptions>>((timeouts, http) =>
@@ -41,10 +42,8 @@ public static class RequestLimits
         app.UseBodyLimit();
     }
 
-    /// <summary>
-    /// Refuses a body that says of itself that it is too large, once it is all there: who finds the connection closed while it
-    /// still sends does not see the answer.
-    /// </summary>
+    // Refuses a body by its Content-Length, but only after reading it: a client whose connection is closed while it sends does not
+    // see the answer.
     private static void UseBodyLimit(this WebApplication app)
     {
         var limit = app.Services.GetRequiredService<IOptions<HttpOptions>>().Value.MaxBodyBytes;
@@ -53,7 +52,7 @@ public static class RequestLimits
 
     private static async Task RefuseAsync(HttpContext context, long limit)
     {
-        // A client that asks first (Expect: 100-continue) has sent nothing yet.
+        // A client with Expect: 100-continue has not sent the body yet.
         if (context.Request.ContentLength <= limit * ReadAtMost && context.Request.Headers.Expect.Count == 0
             && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {

@@ -9,12 +9,12 @@ using Microsoft.OpenApi;
 
 namespace Ledger.Api.OpenApi;
 
-/// <summary>The API's own description, at <c>/openapi/v1.json</c>: what the endpoints say of themselves, and <see cref="OpenApiExamples"/>.</summary>
+/// <summary>The OpenAPI document at <c>/openapi/v1.json</c>: the endpoints' metadata, and <see cref="OpenApiExamples"/>.</summary>
 public static class OpenApiDocument
 {
     public static void AddOpenApiDocument(this IHostApplicationBuilder builder) => builder.Services.AddOpenApi(options =>
     {
-        // That whatever is read has a head is no operation of its own.
+        // HEAD is the same operation as GET.
         options.ShouldInclude = description => description.HttpMethod != HttpMethods.Head;
         options.AddDocumentTransformer((document, context, _) =>
         {
@@ -24,14 +24,14 @@ public static class OpenApiDocument
                 Version = "v1",
                 Description = """
                     Deposits, withdrawals, transfers and balances per currency. Amounts are decimal strings in major units.
-                    Errors are problem details (RFC 9457) with a stable `code`; a request whose headers are too large is a bare 431.
-                    A field or a parameter that is not known is refused.
+                    Errors are problem details (RFC 9457) with a stable `code`; too large headers get 431 without a body.
+                    Unknown fields and parameters are refused.
 
-                    To try it here: **Register** Alice and Bob, **Login** as Alice, put the `accessToken` of the answer into
-                    **Authentication**, and deposit. The examples work as they stand.
+                    To try the API here: **Register** Alice and Bob, **Login** as Alice, copy the `accessToken` of the response to
+                    **Authentication**, and deposit. The examples work unchanged.
                     """,
             };
-            // Wherever the document was read from; the address of whoever asked does not belong into it.
+            // Relative, because the server does not know under which address clients reach it.
             var prefix = context.ApplicationServices.GetRequiredService<IOptions<HttpOptions>>().Value.PathPrefix;
             document.Servers = [new OpenApiServer { Url = $"{prefix}/" }];
             document.Components ??= new OpenApiComponents();
@@ -87,7 +87,7 @@ public static class OpenApiDocument
         if (schema.Enum?.Count > 0)
             schema.Type ??= JsonSchemaType.String;
 
-        // What a request must have is checked by hand, so that all of what is missing is told at once; hence nullable in code.
+        // Required fields are nullable in code: CommandReader and the endpoints report all missing fields at once.
         if (context.JsonTypeInfo.Type.Name.EndsWith("Request", StringComparison.Ordinal))
         {
             foreach (var name in schema.Required ?? new HashSet<string>())
@@ -123,26 +123,26 @@ public static class OpenApiDocument
 
     private static void DescribeProblem(OpenApiSchema schema)
     {
-        schema.Description = "RFC 9457. Clients may rely on `code`; some codes have fields of their own, such as `available` and `required`.";
+        schema.Description = "RFC 9457. `code` is stable; some codes have fields of their own, such as `available` and `required`.";
         schema.Required = new HashSet<string> { "type", "title", "status", "code", "traceId" };
         schema.AdditionalPropertiesAllowed = true;
         schema.AdditionalProperties = null;
         schema.Properties = new Dictionary<string, IOpenApiSchema>
         {
-            ["type"] = Text("`urn:ledger:problem:` and the code.", "uri"),
+            ["type"] = Text("`urn:ledger:problem:` followed by the code.", "uri"),
             ["title"] = Text("The code in words."),
             ["status"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Description = "The HTTP status." },
-            ["detail"] = Text("What was wrong this time, for people."),
+            ["detail"] = Text("An explanation of this occurrence, for people."),
             ["instance"] = Text("The path of the request.", "uri-reference"),
-            ["code"] = Text("What was wrong, for programs: stable."),
-            ["traceId"] = Text("The request's W3C trace id, to find it in logs and traces.", pattern: "^[0-9a-f]{32}$"),
+            ["code"] = Text("The kind of problem, for programs; stable."),
+            ["traceId"] = Text("The W3C trace id of the request, which logs and traces have too.", pattern: "^[0-9a-f]{32}$"),
             ["errors"] = new OpenApiSchema
             {
                 Type = JsonSchemaType.Object,
-                Description = "With `validation_failed` and `amount_precision`: what is wrong, by field.",
+                Description = "With `validation_failed` and `amount_precision`: the errors of each field.",
                 AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.Array, Items = new OpenApiSchema { Type = JsonSchemaType.String } },
             },
-            ["transactionId"] = Text("With a rejected command: the transaction, which can be read.", "uuid"),
+            ["transactionId"] = Text("With a rejected command: the id of its transaction.", "uuid"),
         };
 
         static OpenApiSchema Text(string description, string? format = null, string? pattern = null) =>

@@ -6,14 +6,14 @@ using Microsoft.OpenApi;
 namespace Ledger.Api.OpenApi;
 
 /// <summary>
-/// What OpenApiExamples.json says of the operations: requests that work as they stand, answers, a problem for each code,
-/// parameters and headers. A test holds the requests against the running system.
+/// The content of OpenApiExamples.json: for each operation its requests and responses, for each code a problem, and the parameters
+/// and headers. A test sends the requests to the running system.
 /// </summary>
 internal static class OpenApiExamples
 {
     private static readonly JsonObject s_data = Read();
 
-    /// <summary>Puts into <paramref name="operation"/>, which is at <paramref name="path"/>, all that is known of it.</summary>
+    /// <summary>Adds examples and descriptions to the operation at <paramref name="path"/>.</summary>
     public static void AddTo(OpenApiOperation operation, string path)
     {
         var known = Find("operations", operation.OperationId!);
@@ -55,7 +55,7 @@ internal static class OpenApiExamples
         if (Find("parameters", parameter.Name!) is not { } known)
             return;
         parameter.Description ??= (string?)known["description"];
-        // An example of what may be left out would be sent.
+        // API explorers send the example of an optional parameter, so only path parameters have one.
         if (parameter.In == ParameterLocation.Path)
             parameter.Example = known["example"]?.DeepClone();
         if (parameter.Schema is OpenApiSchema schema)
@@ -83,7 +83,7 @@ internal static class OpenApiExamples
         }
     }
 
-    // The operation's own codes, or those that the status has anywhere.
+    // The operation's own codes, or else the general ones of the status.
     private static IEnumerable<string> CodesOf(JsonObject? operation, string status, bool hasBody) =>
         operation?["problems"]?[status] is JsonArray own
             ? own.Select(code => (string)code!)

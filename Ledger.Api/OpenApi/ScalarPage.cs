@@ -2,7 +2,7 @@ using Scalar.AspNetCore;
 
 namespace Ledger.Api.OpenApi;
 
-/// <summary>The API explorer at <c>/scalar</c>: the package's page and its own copy of Scalar's script.</summary>
+/// <summary>The API explorer at <c>/scalar</c>, with the package's own copy of Scalar's script.</summary>
 public static class ScalarPage
 {
     public static void MapScalar(this IEndpointRouteBuilder routes) => routes
@@ -11,7 +11,7 @@ public static class ScalarPage
             options.Title = "Ledger API";
             options.OpenApiRoutePattern = "/openapi/v1.json";
             options.Authentication = new ScalarAuthenticationOptions { PreferredSecuritySchemes = ["bearer"] };
-            // Nothing of what is typed here goes elsewhere, and nothing comes from there.
+            // The page loads nothing from other hosts and sends nothing to them.
             options.DefaultFonts = false;
             options.Telemetry = false;
             options.Agent = new ScalarAgentOptions { Disabled = true };
@@ -24,14 +24,14 @@ public static class ScalarPage
         .AllowAnonymous()
         .AddEndpointFilter(async (invocation, next) =>
         {
-            // The page's own scripts are inline: the package gives each page a nonce of its own, by now.
+            // The page has inline scripts, with a nonce that the package creates per page.
             var page = await next(invocation);
             if (invocation.HttpContext.Items[ScalarOptions.NonceHttpContextItemKey] is string nonce)
                 invocation.HttpContext.Response.Headers.ContentSecurityPolicy = ContentSecurityPolicy(nonce);
             return page;
         });
 
-    // What Scalar needs, and from nowhere else: it writes its style sheets into the page, and draws icons from data URIs.
+    // Scalar needs inline styles, and icons from data URIs.
     private static string ContentSecurityPolicy(string nonce) =>
         $"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src 'self' data:; "
         + "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

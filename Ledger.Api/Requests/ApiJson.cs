@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Ledger.Api.Requests;
 
-/// <summary>The bodies of the API: camelCase; a field that is not known, or comes twice, is refused.</summary>
+/// <summary>The JSON bodies of the API: camelCase; unknown and repeated fields are refused.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,

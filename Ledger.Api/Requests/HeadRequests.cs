@@ -1,9 +1,9 @@
 namespace Ledger.Api.Requests;
 
-/// <summary>HEAD, which every server must support where it does GET (RFC 9110, section 9.1).</summary>
+/// <summary>HEAD, which a server must support together with GET (RFC 9110, section 9.1).</summary>
 public static class HeadRequests
 {
-    /// <summary>Whatever is read here can be asked for its head: it is answered as GET is, and the server leaves the body out.</summary>
+    /// <summary>Lets every GET endpoint of the group answer HEAD as well. Kestrel omits the body.</summary>
     public static RouteGroupBuilder AnswerHead(this RouteGroupBuilder group)
     {
         ((IEndpointConventionBuilder)group).Add(endpoint =>

@@ -4,24 +4,27 @@ using System.Text.RegularExpressions;
 
 namespace Ledger.Api.Requests;
 
-/// <summary>Reads query parameters and collects what is wrong with them, so that a client learns all of it at once.</summary>
+/// <summary>Reads query parameters and collects all errors, so that a client sees them at once.</summary>
 public sealed partial class QueryReader
 {
     private static readonly SearchValues<char> CodeCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+
+    private const int DefaultPageSize = 50;
+    private const int MaxPageSize = 1000;
 
     public delegate bool TryParse<T>(string? text, out T value);
 
     public Dictionary<string, string[]> Errors { get; } = [];
 
-    /// <summary>Where the page before ended.</summary>
+    /// <summary>The <c>nextCursor</c> of the previous page.</summary>
     public T? Cursor<T>(string name, string? text, TryParse<T> parse) where T : struct =>
-        Read(name, text, parse, "Must be what the page before gave.");
+        Read(name, text, parse, "Must be the nextCursor of the previous page.");
 
     public Guid? Id(string name, string? text) => Read<Guid>(name, text, TryParseId, "Must be an id.");
 
     public static bool TryParseId(string? text, out Guid id) => Guid.TryParseExact(text, "D", out id);
 
-    /// <summary>A currency's code, whether there is such a currency or not.</summary>
+    /// <summary>A currency code; the currency need not exist.</summary>
     public string? Currency(string name, string? text)
     {
         if (text is null || (text.Length is >= 3 and <= 12 && !text.AsSpan().ContainsAnyExcept(CodeCharacters)))
@@ -31,17 +34,17 @@ public sealed partial class QueryReader
     }
 
     public DateTimeOffset? Time(string name, string? text) =>
-        Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be a time by RFC 3339, such as 2026-01-31T12:00:00Z.");
+        Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.");
 
     public T? Named<T>(string name, string? text, TryParse<T> parse) where T : struct =>
-        Read(name, text, parse, "Is not one of the names that there are.");
+        Read(name, text, parse, "Is not one of the known names.");
 
-    public int? Number(string name, string? text, int min, int max) =>
-        Read(name, text, (string? t, out int value) => int.TryParse(t, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value >= min && value <= max,
-            $"Must be a whole number from {min} to {max}.");
+    /// <summary>The parameter <c>limit</c> of a list: 1 to 1000, 50 by default.</summary>
+    public int PageSize(string? text) =>
+        Read("limit", text, (string? t, out int value) => int.TryParse(t, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value is >= 1 and <= MaxPageSize,
+            $"Must be a whole number from 1 to {MaxPageSize}.") ?? DefaultPageSize;
 
-    // RFC 3339, section 5.6: a date, a time with seconds, and an offset; never a local time. PostgreSQL keeps microseconds: what is
-    // finer is cut off.
+    // RFC 3339, section 5.6: a date, a time with seconds, and an offset. PostgreSQL stores microseconds, so finer digits are cut off.
     private static bool TryParseTime(string? text, out DateTimeOffset value)
     {
         value = default;
@@ -56,7 +59,7 @@ public sealed partial class QueryReader
         if (ticks < DateTime.MinValue.Ticks || ticks > DateTime.MaxValue.Ticks)
             return false;
         value = new DateTimeOffset(ticks, TimeSpan.Zero);
-        // A leap second ends a month of UTC, and counts as the first of the next.
+        // A leap second ends a month in UTC and counts as the first second of the next month.
         return second < 60 || value is { Day: 1, Hour: 0, Minute: 0, Second: 0 };
 
         int NumberOf(string part) => parts[part].Success ? int.Parse(parts[part].Value, CultureInfo.InvariantCulture) : 0;

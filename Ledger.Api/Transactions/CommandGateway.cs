@@ -12,37 +12,35 @@ using RabbitMQ.Client.Events;
 namespace Ledger.Api.Transactions;
 
 /// <summary>
-/// Sends commands to the worker and waits for its replies. Commands that gather while the last message is being confirmed
-/// travel together as the next one: alone when it is quiet, by the hundred under load, and no timer decides.
+/// Sends commands to the worker and receives its replies. All commands that arrive while RabbitMQ confirms a message travel in
+/// the next message: one command at low load, hundreds at high load, without a timer.
 /// </summary>
 public sealed partial class CommandGateway(
     BrokerConnection broker, IHostApplicationLifetime lifetime, TimeProvider clock, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
     : SessionService(logger, clock)
 {
-    // A process that is asked to stop answers what is under way before it is killed: as pending, if it must be.
+    // Ends waits early enough that a stopping process answers its requests (202 if undecided) before it is killed.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
-    // One timer looks after all who wait: a timer for each, and taking it back, costs more than the waiting does.
+    // One timer ends all waits: a timer per request costs more than the wait itself.
     private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(50);
 
-    // A queue that refused a message counts as full for so long. What is recorded meanwhile is the relay's at once; sent from here and refused,
-    // as the first after that time is if the queue is still full, it lies until the relay takes it for lost.
+    // For 30 s after a refusal, new 202 commands go straight to the relay: a refused message would otherwise wait for `RelayAgainSeconds`.
     private static readonly TimeSpan FullFor = TimeSpan.FromSeconds(30);
 
     private readonly OutgoingQueue _queue = new(options.Value.QueueLength);
     private readonly ConcurrentDictionary<Guid, Waiting> _waiting = new();
-    // As long as the queue is full, each message is refused.
     private readonly OnceAMinute _refusals = new(clock);
     private Timer? _expiry;
     private long _fullUntil = long.MinValue;
 
-    /// <summary>Sends a command and waits for its reply, whether the client stays or not.</summary>
-    /// <param name="wait">How long at most; it may be up to 50 ms longer.</param>
+    /// <summary>Sends a command and waits for its reply. A client that disconnects does not end the wait.</summary>
+    /// <param name="wait">The longest wait; it ends up to 50 ms later.</param>
     /// <returns>
-    /// The reply, or null if there is none: because the wait ran out, or (<c>IsLost</c>) because the broker is away or takes no messages, refused
-    /// the command, or was lost while it was under way. After null the command may or may not reach the worker.
+    /// The reply, or null. Null with <c>IsLost</c>: RabbitMQ is not connected, takes no messages, refused the command, or was
+    /// disconnected before its confirm. Null otherwise: the wait ended. After null, the command may or may not reach the worker.
     /// </returns>
-    /// <exception cref="GatewayFullException">More commands wait to be sent than <see cref="GatewayOptions.QueueLength"/>; this one was not sent.</exception>
+    /// <exception cref="GatewayFullException"><see cref="GatewayOptions.QueueLength"/> commands wait already; this one was not sent.</exception>
     public async Task<(Reply? Reply, bool IsLost)> SendAsync(Command command, TimeSpan wait)
     {
         if (!IsReady)
@@ -54,7 +52,7 @@ public sealed partial class CommandGateway(
         {
             if (!_queue.TryAdd(command))
                 throw new GatewayFullException();
-            // The session may have ended, and told everybody who waited, just before this one began to.
+            // The session may have ended all waits just before this one was added.
             return IsReady ? await answer.Task : (null, true);
         }
         finally
@@ -63,18 +61,18 @@ public sealed partial class CommandGateway(
         }
     }
 
-    /// <summary>Whether the broker is there and takes messages.</summary>
+    /// <summary>Whether RabbitMQ is connected and takes messages.</summary>
     public bool IsReady => IsOpen && !broker.IsBlocked;
 
     /// <summary>
-    /// Whether a command can be sent now: the broker is there, its queue has not been full lately, and fewer than
-    /// <see cref="GatewayOptions.QueueLength"/> wait.
+    /// Whether a command can be sent now: RabbitMQ is ready, refused no message in the last 30 s, and fewer than
+    /// <see cref="GatewayOptions.QueueLength"/> commands wait.
     /// </summary>
     public bool CanPost => IsReady && _queue.HasRoom && Clock.GetTimestamp() >= Volatile.Read(ref _fullUntil);
 
     /// <summary>
-    /// Sends a recorded command without waiting for a reply. Where that has become impossible since <see cref="CanPost"/> said
-    /// otherwise it is not sent; then the relay sends it, as it does what the queue has lost.
+    /// Sends a recorded command and does not wait for a reply. A command that cannot be sent any more is left to the relay, which
+    /// sends every recorded command that the queue lost.
     /// </summary>
     public void Post(Command command)
     {
@@ -86,7 +84,7 @@ public sealed partial class CommandGateway(
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         lifetime.ApplicationStopping.Register(() => _ = Task.Delay(PatienceWhileStopping, CancellationToken.None).ContinueWith(_ => GiveUp(), TaskScheduler.Default));
-        // What is under way is held up with the rest: it is sent when RabbitMQ takes messages again, and by the relay too.
+        // A blocked connection holds back messages in flight too, so their requests would wait in vain.
         broker.Blocked += GiveUp;
         _expiry = new Timer(_ => Expire(), null, ExpiryInterval, ExpiryInterval);
         await base.StartAsync(cancellationToken);
@@ -134,7 +132,7 @@ public sealed partial class CommandGateway(
         replies.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
         commands.ChannelShutdownAsync += (_, _) => closed.CancelAsync();
 
-        // A new queue for each session: the broker may not have noticed yet that the last one's connection is gone.
+        // A new queue per session: the exclusive queue of a lost connection stays locked until RabbitMQ notices the loss.
         var replyQueue = await InTimeAsync(replies.QueueDeclareAsync(
             queue: "", durable: false, exclusive: true, autoDelete: true, cancellationToken: stoppingToken));
         var consumer = new AsyncEventingBasicConsumer(replies);
@@ -143,7 +141,7 @@ public sealed partial class CommandGateway(
             Answer(message.Body);
             return Task.CompletedTask;
         };
-        // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
+        // RabbitMQ cancels the consumer of a deleted queue without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await InTimeAsync(replies.BasicConsumeAsync(replyQueue.QueueName, autoAck: true, consumer, stoppingToken));
 
@@ -156,10 +154,10 @@ public sealed partial class CommandGateway(
         {
             throw new IOException((commands.CloseReason ?? replies.CloseReason) is { } reason
                 ? $"RabbitMQ closed the channel: {reason}"
-                : "RabbitMQ ended the consumer of replies");
+                : "RabbitMQ cancelled the consumer of replies");
         }
 
-        Task<T> InTimeAsync<T>(Task<T> asked) => BrokerConnection.InTimeAsync(connection, asked, stoppingToken);
+        Task<T> InTimeAsync<T>(Task<T> call) => BrokerConnection.InTimeAsync(connection, call, stoppingToken);
     }
 
     private async Task PublishAsync(IChannel channel, string replyQueue, CancellationToken cancellationToken)
@@ -193,10 +191,10 @@ public sealed partial class CommandGateway(
             }
             catch (RabbitMQ.Client.Exceptions.PublishException e)
             {
-                // Refused (the queue is full) or returned (there is none): the broker does not have it, others may fare better.
+                // Refused (the queue is full) or returned (the queue does not exist): RabbitMQ does not have the message.
                 if (!e.IsReturn)
                     Volatile.Write(ref _fullUntil, Clock.GetTimestamp() + ((long)FullFor.TotalSeconds * Clock.TimestampFrequency));
-                var reason = e.IsReturn ? "there is no queue" : "the queue takes no more";
+                var reason = e.IsReturn ? "the queue does not exist" : "the queue is full";
                 if (_refusals.IsDue(reason))
                     LogRefused(reason);
                 foreach (var command in gathered)
@@ -227,15 +225,16 @@ public sealed partial class CommandGateway(
         }
     }
 
-    /// <summary>A request that waits for its reply, until <paramref name="deadline"/> by <see cref="Stopwatch"/>.</summary>
+    /// <summary>A request that waits for its reply.</summary>
+    /// <param name="deadline">A timestamp of <see cref="Stopwatch"/>.</param>
     private sealed class Waiting(long deadline) : TaskCompletionSource<(Reply? Reply, bool IsLost)>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
         public long Deadline => deadline;
     }
 
-    [LoggerMessage(LogLevel.Warning, "RabbitMQ refuses commands, which are answered 202 instead: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "RabbitMQ refuses commands, so the API answers 202: {Reason}")]
     private partial void LogRefused(string reason);
 }
 
-/// <summary>More commands wait than this process may hold.</summary>
-public sealed class GatewayFullException() : Exception("Too many commands wait to be sent.");
+/// <summary><see cref="GatewayOptions.QueueLength"/> commands wait to be sent.</summary>
+public sealed class GatewayFullException() : Exception("Too many commands wait to be sent to RabbitMQ.");

@@ -6,18 +6,19 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>The commands that wait in this process to be sent, <paramref name="length"/> at most.</summary>
+/// <summary>The commands that wait in this process to be sent.</summary>
+/// <param name="length">The largest number of them.</param>
 internal sealed class OutgoingQueue(int length)
 {
     private readonly Channel<Outgoing> _channel = Channel.CreateBounded<Outgoing>(new BoundedChannelOptions(length) { SingleReader = true });
 
-    /// <summary>For the one who sends them.</summary>
+    /// <summary>For the one sender.</summary>
     public ChannelReader<Outgoing> Reader => _channel.Reader;
 
-    /// <summary>Whether it takes one more now.</summary>
+    /// <summary>Whether the queue has room for one more command.</summary>
     public bool HasRoom => _channel.Reader.Count < length;
 
-    /// <summary>Adds a command and begins the span of its sending. False if the queue is full; then the span has ended.</summary>
+    /// <summary>Adds a command and starts its send span. Returns false, and ends the span, if the queue is full.</summary>
     public bool TryAdd(Command command)
     {
         var outgoing = Outgoing.Of(command);
@@ -28,7 +29,7 @@ internal sealed class OutgoingQueue(int length)
     }
 }
 
-/// <summary>A command on its way to the queue, with the span of its sending if its request is traced.</summary>
+/// <summary>A command on its way to RabbitMQ, with its send span if the request is traced.</summary>
 internal readonly record struct Outgoing(Command Command, Activity? Span)
 {
     public static Outgoing Of(Command command)
@@ -37,7 +38,7 @@ internal readonly record struct Outgoing(Command Command, Activity? Span)
             return new Outgoing(command, null);
 
         var span = LedgerTelemetry.Spans.StartActivity("send ledger.commands", ActivityKind.Producer);
-        // It ends where the message is confirmed, in another flow: here the request goes on.
+        // The span ends at the confirm, in another flow; the request keeps its own span as the current one.
         Activity.Current = request;
         span?.SetTag("messaging.system", "rabbitmq").SetTag("messaging.destination.name", Topology.CommandQueue)
             .SetTag("ledger.transaction.id", command.Id);

@@ -2,14 +2,12 @@ using System.Globalization;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>What a client asks for with <c>Prefer</c> (RFC 7240): not to wait, or how long.</summary>
+/// <summary>The <c>Prefer</c> header (RFC 7240): whether and how long the client waits for the decision.</summary>
 public readonly record struct Preference(bool RespondAsync, TimeSpan? Wait)
 {
     private const int MaxWaitSeconds = 60;
 
-    /// <summary>
-    /// Reads the header. What it does not know, it ignores, and of several waits it takes the first, as the RFC asks.
-    /// </summary>
+    /// <summary>Reads the header. Unknown preferences are ignored, and the first of several waits counts (RFC 7240, section 2).</summary>
     public static Preference Of(HttpRequest request)
     {
         var (respondAsync, wait) = (false, (int?)null);
@@ -27,9 +25,9 @@ public readonly record struct Preference(bool RespondAsync, TimeSpan? Wait)
         return wait switch
         {
             null => new(respondAsync, null),
-            // Not to wait at all is to ask for 202.
+            // No wait is the same as respond-async.
             0 => new(true, null),
-            // With respond-async too: 202 when the time is over, and that is so anyway.
+            // A wait overrides respond-async: the client gets 202 when the wait ends.
             { } seconds => new(false, TimeSpan.FromSeconds(Math.Min(seconds, MaxWaitSeconds))),
         };
     }

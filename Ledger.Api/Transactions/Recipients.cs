@@ -5,16 +5,16 @@ using Npgsql;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>Whom a client means by a user id or an e-mail address.</summary>
+/// <summary>Resolves a user id or an e-mail address to the user who is paid.</summary>
 public sealed class Recipients(NpgsqlDataSource database) : IDisposable
 {
-    // An address that was found stays that user's; one that was not may be registered any moment, and is not kept.
+    // An e-mail address never moves to another user. Unknown addresses are not cached: they may be registered at any moment.
     private readonly MemoryCache _byEmail = new(new MemoryCacheOptions { SizeLimit = 100_000 });
 
-    /// <summary>Whether it can be one of the two at all.</summary>
-    public static bool IsAddress([NotNullWhen(true)] string? to) => to is not null && (Guid.TryParseExact(to, "D", out _) || RegisteredEmail.IsEmail(to));
+    /// <summary>Whether the text has the form of a user id or of an e-mail address.</summary>
+    public static bool IsIdOrEmail([NotNullWhen(true)] string? to) => to is not null && (Guid.TryParseExact(to, "D", out _) || RegisteredEmail.IsEmail(to));
 
-    /// <summary>The user's id, or null if nobody has that e-mail address. Whether a user id exists, the worker finds out.</summary>
+    /// <summary>The user's id, or null if the e-mail address is not registered. The worker checks whether a user id exists.</summary>
     public ValueTask<Guid?> FindAsync(string to, CancellationToken cancellationToken)
     {
         if (Guid.TryParseExact(to, "D", out var id))

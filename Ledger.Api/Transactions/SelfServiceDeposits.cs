@@ -1,8 +1,8 @@
 namespace Ledger.Api.Transactions;
 
 /// <summary>
-/// Whether users may deposit for themselves (<c>Ledger__SelfServiceDeposits</c>): on in Development, where money is play money;
-/// otherwise off, and a deposit is an operator's or an API key's word that money came in.
+/// Whether users may deposit for themselves (<c>Ledger__SelfServiceDeposits</c>). The default is on in Development and off
+/// elsewhere: there, only an operator or an API key can state that money arrived.
 /// </summary>
 public sealed record SelfServiceDeposits(bool AreOn);
 
@@ -11,7 +11,7 @@ public static partial class SelfServiceDepositsSetup
     public static void AddSelfServiceDeposits(this IHostApplicationBuilder builder) => builder.Services.AddSingleton(
         new SelfServiceDeposits(builder.Configuration.GetValue<bool?>("Ledger:SelfServiceDeposits") ?? builder.Environment.IsDevelopment()));
 
-    /// <summary>Says at start which it is: nobody should find out by somebody else's deposit.</summary>
+    /// <summary>Logs the setting at start.</summary>
     public static void LogSelfServiceDeposits(this WebApplication app)
     {
         if (app.Services.GetRequiredService<SelfServiceDeposits>().AreOn)
@@ -20,9 +20,9 @@ public static partial class SelfServiceDepositsSetup
             LogOff(app.Logger);
     }
 
-    [LoggerMessage(LogLevel.Warning, "Self-service deposits are on: every user can make money. Ledger__SelfServiceDeposits=false takes that away")]
+    [LoggerMessage(LogLevel.Warning, "Self-service deposits are on: every user can create money. Set Ledger__SelfServiceDeposits=false to turn them off")]
     private static partial void LogOn(ILogger logger);
 
-    [LoggerMessage(LogLevel.Information, "Self-service deposits are off: deposits are made by operators and API keys, on behalf of users")]
+    [LoggerMessage(LogLevel.Information, "Self-service deposits are off: operators and API keys make deposits, on behalf of users")]
     private static partial void LogOff(ILogger logger);
 }

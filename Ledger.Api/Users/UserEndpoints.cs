@@ -13,7 +13,7 @@ using NpgsqlTypes;
 
 namespace Ledger.Api.Users;
 
-/// <summary>The users, what they have, and whether they may use it.</summary>
+/// <summary>Users as operators and auditors see them: accounts, transactions, freezing.</summary>
 internal static class UserEndpoints
 {
     private const int MaxReason = 500;
@@ -26,29 +26,29 @@ internal static class UserEndpoints
     {
         var reading = routes.MapAdministration(Policies.Staff);
         reading.MapGet("/users", ListAsync).WithName("ListUsers")
-            .WithSummary("List the users, newest first")
-            .WithDescription("`query` finds a user id, or e-mail addresses that begin with it.")
+            .WithSummary("List users, newest first")
+            .WithDescription("`query` matches a user id, or e-mail addresses by prefix.")
             .ProducesProblem(StatusCodes.Status400BadRequest);
         reading.MapGet("/users/{userId:guid}", GetAsync).WithName("GetUser")
-            .WithSummary("Read one user")
+            .WithSummary("Get a user")
             .ProducesProblem(StatusCodes.Status404NotFound);
         reading.MapGet("/users/{userId:guid}/balances", ListBalancesAsync).WithName("ListUserBalances")
-            .WithSummary("A user's balances")
+            .WithSummary("List a user's balances")
             .ProducesProblem(StatusCodes.Status404NotFound);
         reading.MapGet("/users/{userId:guid}/transactions", ListTransactionsAsync).WithName("ListUserTransactions")
             .WithSummary("List a user's transactions, newest first")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
         reading.MapGet("/users/{userId:guid}/transactions/{id:guid}", GetTransactionAsync).WithName("GetUserTransaction")
-            .WithSummary("Read one of a user's transactions")
+            .WithSummary("Get a user's transaction")
             .ProducesProblem(StatusCodes.Status404NotFound);
 
         var acting = routes.MapAdministration(Policies.Operator);
         acting.MapPost("/users/{userId:guid}/freeze", FreezeAsync).WithName("FreezeUser")
-            .WithSummary("Freeze a user: nothing paid, nothing received, no login")
-            .WithDescription("Ends the user's sessions within seconds. Again is harmless.")
+            .WithSummary("Freeze a user: no payments, no receipts, no login")
+            .WithDescription("Ends the user's sessions within seconds. A repeated freeze changes nothing.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
         acting.MapPost("/users/{userId:guid}/unfreeze", UnfreezeAsync).WithName("UnfreezeUser")
-            .WithSummary("Let a frozen user go on")
+            .WithSummary("Unfreeze a user")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
@@ -57,13 +57,13 @@ internal static class UserEndpoints
     {
         var reader = new QueryReader();
         var before = reader.Cursor<Guid>("cursor", cursor, QueryReader.TryParseId);
-        var pageSize = reader.Number("limit", limit, 1, 1000) ?? 50;
+        var pageSize = reader.PageSize(limit);
         if (query is { Length: > RegisteredEmail.MaxLength } || query?.Contains('\0') == true)
-            reader.Errors["query"] = [$"Must be a user id, or up to {RegisteredEmail.MaxLength} characters of an e-mail address."];
+            reader.Errors["query"] = [$"Must be a user id, or at most {RegisteredEmail.MaxLength} characters of an e-mail address."];
         if (reader.Errors.Count > 0)
             return Problem.Invalid(context, reader.Errors);
 
-        // starts_with: no character of the prefix means anything but itself.
+        // starts_with has no wildcards that a caller could inject.
         await using var command = database.CreateCommand($"""
             select {Columns} from identity.users u
             where ($1::uuid is null or u.id < $1)
@@ -100,12 +100,11 @@ internal static class UserEndpoints
             : await BalanceEndpoints.ListOfAsync(userId, database, catalog, cancellationToken);
 
     private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListTransactionsAsync(
-        Guid userId, HttpContext context, NpgsqlDataSource database, TransactionQueries queries, CurrencyCatalog catalog,
-        CancellationToken cancellationToken, string? currency = null, string? kind = null, string? status = null, string? from = null,
-        string? to = null, string? cursor = null, string? limit = null) =>
+        Guid userId, [AsParameters] TransactionListQuery query, HttpContext context, NpgsqlDataSource database, TransactionQueries queries,
+        CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         (await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound
             ? notFound
-            : await TransactionEndpoints.ListOfAsync(userId, context, queries, catalog, currency, kind, status, from, to, cursor, limit, cancellationToken);
+            : await TransactionEndpoints.ListOfAsync(userId, query, context, queries, catalog, cancellationToken);
 
     private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetTransactionAsync(
         Guid userId, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
@@ -134,7 +133,7 @@ internal static class UserEndpoints
             var entry = AuditTrail.Entry(
                 context, frozen ? AuditActions.UserFrozen : AuditActions.UserUnfrozen, userId.ToString(),
                 request?.Reason is null ? null : new Dictionary<string, string> { ["reason"] = request.Reason });
-            // In this order: a login that the freeze waited for has a session that must end too.
+            // Freeze first: a login that the freeze waits for opens a session, which must end too.
             return frozen ? sessions.CloseAllAfterAsync(userId, except: null, set, entry) : database.ExecuteAsync(set, entry);
         });
         return await GetAsync(userId, context, database, CancellationToken.None);
@@ -158,7 +157,7 @@ internal static class UserEndpoints
 public sealed record UserResponse(Guid UserId, string Email, IReadOnlyList<string> Roles, bool Frozen, DateTime CreatedAt, DateTime? FrozenAt);
 
 /// <summary>A page of users, newest first.</summary>
-/// <param name="NextCursor">Asks for the next page; null on the last.</param>
+/// <param name="NextCursor">The cursor of the next page; null on the last page.</param>
 public sealed record UserPage(IReadOnlyList<UserResponse> Items, string? NextCursor);
 
 public sealed record FreezeRequest([property: Description("For the audit trail, up to 500 characters.")] string? Reason = null);

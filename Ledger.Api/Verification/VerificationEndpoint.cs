@@ -6,13 +6,13 @@ using Npgsql;
 
 namespace Ledger.Api.Verification;
 
-/// <summary>Whether the books are in order, as the worker's verifier last found them.</summary>
+/// <summary>The result of the worker's last verification of the books.</summary>
 internal static class VerificationEndpoint
 {
     public static void MapVerification(this IEndpointRouteBuilder routes) => routes.MapAdministration(Policies.Staff)
         .MapGet("/verification", GetAsync).WithName("GetVerification")
-        .WithSummary("The last run of the verifier")
-        .WithDescription("404 until there was one.")
+        .WithSummary("Get the last verification")
+        .WithDescription("404 before the first run of the verifier.")
         .ProducesProblem(StatusCodes.Status404NotFound);
 
     private static async Task<Results<Ok<VerificationResponse>, ProblemHttpResult>> GetAsync(
@@ -29,10 +29,10 @@ internal static class VerificationEndpoint
     }
 }
 
-/// <summary>One run of the verifier.</summary>
-/// <param name="At">The moment whose state was checked.</param>
-/// <param name="Seconds">How long it took.</param>
-/// <param name="Failures">Breaches of the ledger's rules; 0 is clean.</param>
+/// <summary>A run of the verifier.</summary>
+/// <param name="At">The time whose state was verified.</param>
+/// <param name="Seconds">The duration.</param>
+/// <param name="Failures">The number of rows that break a rule of the ledger.</param>
 /// <param name="Report">The rows that break a rule, by rule.</param>
 public sealed record VerificationResponse(
     DateTime At, double Seconds, long Accounts, long Transactions, long Entries, long Failures, JsonElement Report);
