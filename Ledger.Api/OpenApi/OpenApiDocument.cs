@@ -78,12 +78,6 @@ public static class OpenApiDocument
 
     private static void Refine(OpenApiSchema schema, OpenApiSchemaTransformerContext context)
     {
-        // The serializer would read a number from a string too; clients have no need to know.
-        if (schema.Type is { } type && type.HasFlag(JsonSchemaType.Integer))
-        {
-            schema.Type = type & ~JsonSchemaType.String;
-            schema.Pattern = null;
-        }
         if (schema.Enum?.Count > 0)
             schema.Type ??= JsonSchemaType.String;
 

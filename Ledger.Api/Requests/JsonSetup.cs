@@ -11,5 +11,7 @@ public static class JsonSetup
         options.SerializerOptions.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
         options.SerializerOptions.AllowDuplicateProperties = false;
         options.SerializerOptions.MaxDepth = 32;
+        // The web defaults also read numbers from strings, and then the OpenAPI document describes each number as both.
+        options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
     });
 }

@@ -136,6 +136,7 @@ public sealed class AdministrationTests(LedgerSystem system)
     [InlineData("""{"code":"ABC","name":"","exponent":2}""", "name")]
     [InlineData("""{"code":"ABC","name":"x","exponent":13}""", "exponent")]
     [InlineData("""{"code":"ABC","name":"x"}""", "exponent")]
+    [InlineData("""{"code":"ABC","name":"x","exponent":"2"}""", "exponent")]
     public async Task What_is_no_currency_is_not_added(string body, string field)
     {
         var answer = (await (await system.NewOperatorAsync()).PostAsync("admin/currencies", body)).MustBe(400, "validation_failed");
