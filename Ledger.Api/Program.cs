@@ -1,11 +1,15 @@
-using Ledger.Api.Administration;
+using Ledger.Api.Audit;
 using Ledger.Api.Balances;
-using Ledger.Api.Commands;
 using Ledger.Api.Currencies;
-using Ledger.Api.Http;
+using Ledger.Api.Edge;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Limits;
+using Ledger.Api.OpenApi;
+using Ledger.Api.Requests;
 using Ledger.Api.Transactions;
+using Ledger.Api.Users;
+using Ledger.Api.Verification;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 
@@ -16,29 +20,29 @@ namespace Ledger.Api
     /// <summary>The API, from top to bottom.</summary>
     public static class Application
     {
-        /// <summary>Everything in its place, nothing started.</summary>
+        /// <summary>Builds the application without starting it.</summary>
         public static WebApplication Build(string[] args)
         {
             var builder = WebApplication.CreateSlimBuilder(args);
             builder.AddServiceDefaults();
             builder.AddPostgres<LedgerDbContext>(DatabaseRoles.Api);
             builder.AddRabbitMQ();
-            builder.AddHttpLimits();
-            builder.AddRateLimits();
             builder.AddEdge();
-            builder.AddJsonAndProblems();
+            builder.AddRequestLimits();
+            builder.AddRateLimits();
+            builder.AddErrors();
+            builder.AddJson();
             builder.AddIdentity();
-            builder.AddCommandGateway();
+            builder.AddCurrencies();
             builder.AddTransactions();
             builder.AddOpenApiDocument();
+            builder.Services.AddSingleton(TimeProvider.System);
 
             var app = builder.Build();
             app.UseServiceDefaults();
             app.UseEdge();
-            app.UseExceptionHandler();
-            app.UseStatusCodePages(status => Problem.OfStatus(status.HttpContext).ExecuteAsync(status.HttpContext));
-            app.UseRequestTimeouts();
-            app.UseBodyLimit();
+            app.UseErrors();
+            app.UseRequestLimits();
             app.UseQuotedCharsets();
             app.UseAuthentication();
             app.UseRateLimiter();
@@ -47,15 +51,16 @@ namespace Ledger.Api
             var routes = app.MapGroup("").AnswerHead();
             var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
-            api.MapCurrencies();
             api.MapBalances();
             api.MapTransactions();
-            api.MapAdministration();
+            api.MapCurrencies();
+            api.MapUsers();
+            api.MapAudit();
+            api.MapVerification();
             routes.MapOpenApi().AllowAnonymous();
             routes.MapScalar();
             app.MapServiceHealth();
             app.LogSelfServiceDeposits();
-            app.StartCountersAtZero();
             return app;
         }
     }

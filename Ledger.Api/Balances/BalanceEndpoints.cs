@@ -1,13 +1,14 @@
-using Ledger.Api.Http;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Limits;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
 namespace Ledger.Api.Balances;
 
-/// <summary>What a user has.</summary>
+/// <summary>The balances of a user's accounts, now and in the past.</summary>
 public static class BalanceEndpoints
 {
     public static void MapBalances(this IEndpointRouteBuilder routes)
@@ -16,12 +17,12 @@ public static class BalanceEndpoints
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
         group.MapGet("", ListAsync).WithName("ListBalances")
-            .WithSummary("The caller's balances")
-            .WithDescription("One per currency that the caller has ever had money in.")
+            .WithSummary("List the caller's balances")
+            .WithDescription("One balance per currency that the caller ever had money in.")
             .ProducesProblem(StatusCodes.Status401Unauthorized);
         group.MapGet("/{currency}", GetAsync).WithName("GetBalance")
-            .WithSummary("The caller's balance in one currency, now or as it stood")
-            .WithDescription("With `at`, an RFC 3339 time, the balance after everything that was posted until then. Without an account it is zero, and `accountId` null.")
+            .WithSummary("Get the caller's balance in a currency, now or at a time")
+            .WithDescription("With `at`, an RFC 3339 time: the balance after all entries posted until then. Without an account, the balance is zero and `accountId` is null.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
             .ProducesProblem(StatusCodes.Status404NotFound);
     }
@@ -30,7 +31,7 @@ public static class BalanceEndpoints
         HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         ListOfAsync(context.Caller().Id, database, catalog, cancellationToken);
 
-    /// <summary>A user's balances, for whoever may see them.</summary>
+    /// <summary>A user's balances. The caller of this method checks the right to read them.</summary>
     internal static async Task<Ok<BalancesResponse>> ListOfAsync(
         Guid userId, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
@@ -84,10 +85,10 @@ public static class BalanceEndpoints
 public sealed record BalancesResponse(IReadOnlyList<BalanceResponse> Balances);
 
 /// <summary>One account's balance, in major units.</summary>
-/// <param name="AccountId">Null while there is no account in this currency yet.</param>
+/// <param name="AccountId">Null before the first entry in this currency.</param>
 /// <param name="Posted">The sum of the account's entries.</param>
-/// <param name="Held">What holds have set aside.</param>
-/// <param name="Available">What can be spent: posted less held.</param>
+/// <param name="Held">The sum of the account's holds.</param>
+/// <param name="Available">Posted minus held.</param>
 public sealed record BalanceResponse(Guid? AccountId, string Currency, string Posted, string Held, string Available)
 {
     /// <summary>A balance from minor units.</summary>

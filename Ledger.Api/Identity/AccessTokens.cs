@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Security.Claims;
 using System.Security.Cryptography;
-using Ledger.Api.Problems;
+using Ledger.Api.Errors;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.Extensions.Options;
@@ -10,8 +10,8 @@ using Microsoft.Extensions.Options;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// Short-lived tokens, encrypted and authenticated by ASP.NET Core's data protection with a key that all API processes share:
-/// whom they name is checked without a database, and that their session is not revoked by <see cref="RevokedSessions"/>.
+/// Short-lived access tokens, encrypted and authenticated by ASP.NET Core's data protection with keys that all API processes share.
+/// A check needs no database: <see cref="RevokedSessions"/> has the revocations in memory.
 /// </summary>
 public sealed class AccessTokens(
     IDataProtectionProvider protection, RevokedSessions revoked, TimeProvider clock, IOptions<IdentitySettings> settings)
@@ -20,16 +20,16 @@ public sealed class AccessTokens(
     private const int Length = 1 + 16 + 16 + 1 + 8;
     private const byte Version = 1;
 
-    // Longer ones are nobody's: what comes is not decrypted only to find that out.
+    // No valid token is longer, so longer ones are not decrypted.
     private const int MaxLength = 512;
 
     private readonly IDataProtector _protector = protection.CreateProtector("Ledger.AccessToken");
     private readonly TokenCache _cache = new();
 
-    /// <summary>How long a token is valid, if its session lasts as long.</summary>
+    /// <summary>The lifetime of a token whose session lasts at least as long.</summary>
     public TimeSpan Lifetime { get; } = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds);
 
-    /// <summary>A token of a user's session, valid for <paramref name="lifetime"/>, less a part of a second.</summary>
+    /// <summary>Issues a token of a user's session. It is valid for <paramref name="lifetime"/>, rounded down to whole seconds.</summary>
     public string Issue(Guid session, Guid user, CallerRoles roles, TimeSpan lifetime)
     {
         var content = new byte[Length];
@@ -41,9 +41,9 @@ public sealed class AccessTokens(
         return Base64Url.EncodeToString(_protector.Protect(content));
     }
 
-    /// <summary>Whom a token names; null unless it is genuine, not expired, and its session not revoked.</summary>
-    /// <exception cref="TimeoutException">Whether it is revoked cannot be known: the database has been away for too long.</exception>
-    /// <exception cref="CryptographicException">Whether it is genuine cannot be known: the keys are in the database, which is away.</exception>
+    /// <summary>The caller that a token names; null unless the token is genuine and not expired and its session is not revoked.</summary>
+    /// <exception cref="TimeoutException">The revocations are too old, because PostgreSQL does not answer.</exception>
+    /// <exception cref="CryptographicException">The keys cannot be read, because PostgreSQL does not answer.</exception>
     public AuthenticationTicket? Read(string token)
     {
         if (_cache.Find(token) is not { } known)
@@ -82,5 +82,5 @@ public sealed class AccessTokens(
     }
 }
 
-/// <summary>What a genuine token says.</summary>
+/// <summary>The content of a genuine token.</summary>
 internal sealed record ReadToken(Guid SessionId, DateTimeOffset ExpiresAt, AuthenticationTicket Ticket);

@@ -6,18 +6,15 @@ using Npgsql;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>
-/// Checks API keys, each against the database every other second at most: so long may a revoked one still be used, and so
-/// little does a busy one cost.
-/// </summary>
+/// <summary>Checks API keys. A result is cached for two seconds, and a revoked key is accepted for as long.</summary>
 public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
 {
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(2);
 
-    // Only keys that there are get in, so there are no more than operators have made.
+    // Bounded by the number of existing keys: unknown keys are not cached.
     private readonly ConcurrentDictionary<string, (AuthenticationTicket Ticket, long ReadAt)> _known = new(StringComparer.Ordinal);
 
-    /// <summary>Whom a key names; null unless there is one, not expired and not revoked.</summary>
+    /// <summary>The caller that a key names; null unless the key exists and is neither expired nor revoked.</summary>
     public ValueTask<AuthenticationTicket?> FindAsync(string key, CancellationToken cancellationToken) =>
         _known.TryGetValue(key, out var known) && clock.GetElapsedTime(known.ReadAt) < MaxAge
             ? ValueTask.FromResult<AuthenticationTicket?>(known.Ticket)
@@ -35,7 +32,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
         {
             Parameters = { new() { Value = hash } },
         });
-        // When a key was last used is worth a write a minute.
+        // At most one write per key and minute.
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             update identity.api_keys set last_used_at = clock_timestamp()
             where hash = $1 and revoked_at is null and expires_at > clock_timestamp()

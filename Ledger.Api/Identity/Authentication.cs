@@ -5,7 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Identity;
 
-/// <summary><c>Authorization: Bearer …</c> (RFC 6750): an access token, or an API key, which begins with <c>lk_</c>.</summary>
+/// <summary><c>Authorization: Bearer …</c> (RFC 6750) with an access token or an API key, which starts with <c>lk_</c>.</summary>
 internal sealed class Authentication(
     IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, AccessTokens tokens, ApiKeys keys)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)

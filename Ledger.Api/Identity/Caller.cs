@@ -3,7 +3,7 @@ using Ledger.Core.Identity;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>Who a request comes from: a user, by a session, or a server, by an API key.</summary>
+/// <summary>The authenticated caller of a request: a user with a session, or a server with an API key.</summary>
 public sealed class Caller : ClaimsIdentity
 {
     /// <param name="sessionId">Null for an API key.</param>
@@ -20,24 +20,24 @@ public sealed class Caller : ClaimsIdentity
             AddClaim(new Claim(ClaimTypes.Role, role));
     }
 
-    /// <summary>The name of the one way to authenticate: <c>Authorization: Bearer …</c>, with an access token or an API key.</summary>
+    /// <summary>The only authentication scheme: <c>Authorization: Bearer …</c>, with an access token or an API key.</summary>
     public const string AuthenticationScheme = "Bearer";
 
-    /// <summary>The user's id, or the API key's.</summary>
+    /// <summary>The id of the user or of the API key.</summary>
     public Guid Id { get; }
 
-    /// <summary>The session that the access token belongs to; null for an API key.</summary>
+    /// <summary>The session of the access token; null for an API key.</summary>
     public Guid? SessionId { get; }
 
     public CallerRoles Roles { get; }
 
-    /// <summary>Whether this is somebody who can own accounts.</summary>
+    /// <summary>Whether the caller is a user, who can own accounts.</summary>
     public bool IsUser => SessionId is not null;
 
     public bool IsOperator => Roles.HasFlag(CallerRoles.Operator);
 }
 
-/// <summary>What a caller may be beside a user, as access tokens carry it.</summary>
+/// <summary>The roles of a caller, as access tokens encode them.</summary>
 [Flags]
 public enum CallerRoles : byte
 {
@@ -50,11 +50,11 @@ public enum CallerRoles : byte
 
 public static class CallerExtensions
 {
-    /// <summary>The caller of a request. Behind authorization there always is one.</summary>
+    /// <summary>The caller of a request. After authorization there always is one.</summary>
     public static Caller Caller(this HttpContext context) =>
-        context.User.Identity as Caller ?? throw new InvalidOperationException("This endpoint is open to callers who are nobody.");
+        context.User.Identity as Caller ?? throw new InvalidOperationException("The request has no authenticated caller: the endpoint allows anonymous requests.");
 
-    /// <summary>The roles by name, in order.</summary>
+    /// <summary>The names of the roles, in alphabetical order.</summary>
     public static IEnumerable<string> Names(this CallerRoles roles)
     {
         if (roles.HasFlag(CallerRoles.Auditor))
@@ -63,7 +63,7 @@ public static class CallerExtensions
             yield return Roles.Operator;
     }
 
-    /// <summary>The roles that the database names; one that this version does not know gives no right.</summary>
+    /// <summary>The roles with these names. An unknown name grants nothing.</summary>
     public static CallerRoles Parse(IEnumerable<string> names)
     {
         var roles = CallerRoles.None;

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>The key ring in PostgreSQL: what one API process signs, every other accepts, also after a restart.</summary>
+/// <summary>The data protection keys in PostgreSQL, so that all API processes accept each other's tokens, also after a restart.</summary>
 public sealed class DataProtectionKeys(NpgsqlDataSource database) : IXmlRepository
 {
     public IReadOnlyCollection<XElement> GetAllElements()

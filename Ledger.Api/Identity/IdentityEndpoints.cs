@@ -1,6 +1,7 @@
 using System.ComponentModel;
-using Ledger.Api.Http;
-using Ledger.Api.Problems;
+using Ledger.Api.Audit;
+using Ledger.Api.Errors;
+using Ledger.Api.Limits;
 using Ledger.Core.Identity;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Identity;
@@ -8,7 +9,7 @@ using Npgsql;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>Who one is.</summary>
+/// <summary>Registration, login, sessions and passwords.</summary>
 public static class IdentityEndpoints
 {
     public static void MapIdentity(this IEndpointRouteBuilder routes)
@@ -18,29 +19,29 @@ public static class IdentityEndpoints
         var open = group.MapGroup("").AllowAnonymous().RequireRateLimiting(RateLimits.PerAddress)
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
         open.MapPost("/register", RegisterAsync).WithName("Register")
-            .WithSummary("Become a user")
-            .WithDescription("The password has 8 to 128 characters, whichever they are, and is none that everybody tries first. 409 `email_taken` if the address is registered.")
+            .WithSummary("Register a user")
+            .WithDescription("The password has 8 to 128 characters of any kind and must not be easy to guess. 409 `email_taken` if the e-mail address is registered.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict);
         open.MapPost("/login", LoginAsync).WithName("Login")
-            .WithSummary("Begin a session: get an access token and a refresh token")
-            .WithDescription("Send the access token as `Authorization: Bearer …`. 401 `invalid_credentials` does not tell which of the two was wrong; 429 after repeated failures, whoever has the address; 403 `forbidden` for a frozen user.")
+            .WithSummary("Log in: get an access token and a refresh token")
+            .WithDescription("Send the access token as `Authorization: Bearer …`. 401 `invalid_credentials` for a wrong e-mail address or password, 429 after repeated failures, 403 `forbidden` for a frozen user.")
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
         open.MapPost("/refresh", RefreshAsync).WithName("Refresh")
-            .WithSummary("Get the next pair of tokens for a refresh token")
-            .WithDescription("Each refresh token is good once. One that comes again ends its session: 401 `invalid_token`, also for the access tokens of it.")
+            .WithSummary("Exchange a refresh token for the next pair of tokens")
+            .WithDescription("Each refresh token is valid once. A second use ends its session: 401 `invalid_token`, also for the session's access tokens.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
 
         var own = group.MapGroup("").RequireAuthorization(Policies.User)
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests);
         own.MapPost("/logout", LogoutAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Logout")
-            .WithSummary("End a session, or all of them")
-            .WithDescription("The session of the refresh token; without a body, all of the caller's. Its access tokens are refused within seconds.");
+            .WithSummary("Log out of one session or of all")
+            .WithDescription("Ends the session of the refresh token, or without a body all of the caller's sessions. Their access tokens are refused within seconds.");
         own.MapPost("/password", ChangePasswordAsync).RequireRateLimiting(RateLimits.PerAddress).WithName("ChangePassword")
             .WithSummary("Change the password")
-            .WithDescription("Ends all other sessions of the caller. 401 `invalid_credentials` if the current password is wrong; that counts as a failed login.")
+            .WithDescription("Ends all other sessions of the caller. 401 `invalid_credentials` if the current password is wrong, which counts as a failed login.")
             .ProducesProblem(StatusCodes.Status400BadRequest);
         own.MapGet("/me", MeAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Me")
-            .WithSummary("Who the caller is");
+            .WithSummary("Get the caller");
     }
 
     private static async Task<Results<Created<RegisterResponse>, ProblemHttpResult>> RegisterAsync(
@@ -62,12 +63,12 @@ public static class IdentityEndpoints
         }
         catch (Microsoft.EntityFrameworkCore.DbUpdateException e) when (e.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
         {
-            // Somebody else registered the address between the question and the insert.
+            // Another request registered the e-mail address after the check.
             return EmailTaken(context);
         }
         if (result.Succeeded)
         {
-            IdentityMetrics.Registrations.Add(1);
+            IdentityMetrics.CountRegistration();
             return TypedResults.Created($"{context.Request.PathBase}/api/v1/identity/me", new RegisterResponse(user.Id));
         }
         return result.Errors.Any(e => e.Code is nameof(IdentityErrorDescriber.DuplicateUserName) or nameof(IdentityErrorDescriber.DuplicateEmail))
@@ -76,7 +77,7 @@ public static class IdentityEndpoints
     }
 
     private static ProblemHttpResult EmailTaken(HttpContext context) =>
-        Problem.Of(context, StatusCodes.Status409Conflict, "email_taken", "This e-mail address is registered.");
+        Problem.Of(context, StatusCodes.Status409Conflict, "email_taken", "The e-mail address is registered already.");
 
     private static async Task<Results<Ok<TokenResponse>, ProblemHttpResult>> LoginAsync(
         LoginRequest request, HttpContext context, LoginAttempts attempts, Sessions sessions)
@@ -90,7 +91,7 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, request.Email, request.Password);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!, LoginAttempts.AddressOf(request.Email));
+        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!, LoginAttempts.HashOf(request.Email));
         if (tokens is null)
             return Refused(context, new LoginAttempt(LoginOutcome.Failed));
         IdentityMetrics.CountLogin("succeeded");
@@ -105,11 +106,11 @@ public static class IdentityEndpoints
                 IdentityMetrics.CountLogin("locked_out");
                 context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter!.Value.TotalSeconds))
                     .ToString(System.Globalization.CultureInfo.InvariantCulture);
-                return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed attempts.");
+                return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed logins. Retry after the time in Retry-After.");
             case LoginOutcome.Frozen:
-                // Told to whoever knows the password, and nobody else.
+                // Only shown to a client that knows the password.
                 IdentityMetrics.CountLogin("frozen");
-                return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "This user is frozen.");
+                return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "The user is frozen.");
             default:
                 IdentityMetrics.CountLogin("failed");
                 return InvalidCredentials(context);
@@ -125,7 +126,7 @@ public static class IdentityEndpoints
             return Problem.Invalid(context, new Dictionary<string, string[]> { ["refreshToken"] = ["Is required."] });
         return await sessions.RefreshAsync(context, request.RefreshToken) is { } tokens
             ? TypedResults.Ok(tokens)
-            : Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown, spent, or its session has ended: log in again.");
+            : Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown or spent, or its session has ended. Log in again.");
     }
 
     private static async Task<NoContent> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions)
@@ -154,7 +155,7 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, email, request.CurrentPassword!);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        // Whoever else knows the old password is out as it becomes worth nothing, whether to log in or to change it.
+        // One transaction: a session that the old password opened must not outlive it.
         var isChanged = await sessions.CloseAllAfterAsync(
             caller.Id, caller.SessionId,
             new NpgsqlBatchCommand("update identity.users set password_hash = $2, security_stamp = $3 where id = $1 and password_hash = $4")
@@ -167,7 +168,7 @@ public static class IdentityEndpoints
                     new() { Value = attempt.PasswordHash! },
                 },
             },
-            Audit.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
+            AuditTrail.Entry(context, AuditActions.PasswordChanged, caller.Id.ToString()));
         return isChanged ? TypedResults.NoContent() : Refused(context, new LoginAttempt(LoginOutcome.Failed));
     }
 
@@ -181,27 +182,27 @@ public static class IdentityEndpoints
 }
 
 public sealed record RegisterRequest(
-    [property: Description("The address to log in with.")] string? Email,
-    [property: Description("8 to 128 characters, and none of the passwords that everybody tries first.")] string? Password);
+    [property: Description("The e-mail address to log in with.")] string? Email,
+    [property: Description("8 to 128 characters, not easy to guess.")] string? Password);
 
 public sealed record RegisterResponse(Guid UserId);
 
 public sealed record LoginRequest(string? Email, string? Password);
 
-public sealed record RefreshRequest([property: Description("The last one; each is good once.")] string? RefreshToken);
+public sealed record RefreshRequest([property: Description("The latest refresh token; each is valid once.")] string? RefreshToken);
 
-public sealed record LogoutRequest([property: Description("Names the session to end; without it, all of the caller's end.")] string? RefreshToken = null);
+public sealed record LogoutRequest([property: Description("A refresh token of the session to end; without it, all of the caller's sessions end.")] string? RefreshToken = null);
 
 public sealed record PasswordRequest(
     string? CurrentPassword,
-    [property: Description("8 to 128 characters, and none of the passwords that everybody tries first.")] string? NewPassword);
+    [property: Description("8 to 128 characters, not easy to guess.")] string? NewPassword);
 
-/// <summary>What a session's requests are made with.</summary>
+/// <summary>The tokens of a session.</summary>
 /// <param name="TokenType"><c>Bearer</c>.</param>
-/// <param name="AccessToken">For the header of each request.</param>
+/// <param name="AccessToken">The bearer token of each request.</param>
 /// <param name="ExpiresIn">Seconds until the access token expires.</param>
-/// <param name="RefreshToken">Good for the next pair, once.</param>
+/// <param name="RefreshToken">Valid once, for the next pair of tokens.</param>
 public sealed record TokenResponse(string TokenType, string AccessToken, int ExpiresIn, string RefreshToken);
 
-/// <summary>The caller, with its roles; <c>user</c> is everybody's.</summary>
+/// <summary>The caller with its roles; every user has the role <c>user</c>.</summary>
 public sealed record MeResponse(Guid UserId, string Email, IReadOnlyList<string> Roles);

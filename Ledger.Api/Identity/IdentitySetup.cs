@@ -10,7 +10,7 @@ using Microsoft.Extensions.Options;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>ASP.NET Core Identity's users and passwords; sessions, access tokens and API keys of our own on the same keys for all API processes.</summary>
+/// <summary>Users and passwords of ASP.NET Core Identity, and the ledger's own sessions, access tokens and API keys.</summary>
 public static class IdentitySetup
 {
     public static void AddIdentity(this IHostApplicationBuilder builder)
@@ -49,7 +49,6 @@ public static class IdentitySetup
         services.AddDataProtection().SetApplicationName("ledger");
         services.AddSingleton<IXmlRepository, DataProtectionKeys>();
         services.AddOptions<KeyManagementOptions>().Configure<IXmlRepository>((keys, repository) => keys.XmlRepository = repository);
-        services.AddSingleton<Recipients>();
-        builder.AddSelfServiceDeposits();
+        IdentityMetrics.Register();
     }
 }

@@ -1,3 +1,4 @@
+using Ledger.Api.Audit;
 using Ledger.Core.Identity;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
@@ -6,21 +7,21 @@ using Npgsql;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// Checks passwords against guessing. Whether somebody has the address shows neither in the answer nor in its time: the same
-/// statements run, a hash is computed, and failures lock the address alike.
+/// Checks passwords and limits guesses. Neither the answer nor its time shows whether an e-mail address is registered: the same
+/// statements run, a hash is computed, and failures lock the address in both cases.
 /// </summary>
 public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<User> hasher, Passwords passwords, IOptions<IdentitySettings> settings)
 {
     private readonly int _maxFailures = settings.Value.MaxFailedLogins;
     private readonly TimeSpan _lockout = TimeSpan.FromSeconds(settings.Value.LockoutSeconds);
 
-    /// <summary>What failures are counted by.</summary>
-    public static byte[] AddressOf(string email) => Secrets.Hash(RegisteredEmail.Normalize(email));
+    /// <summary>The key by which failures are counted.</summary>
+    public static byte[] HashOf(string email) => Secrets.Hash(RegisteredEmail.Normalize(email));
 
-    /// <summary>Whether the password is the address's.</summary>
+    /// <summary>Checks the password of the user with this e-mail address.</summary>
     public async Task<LoginAttempt> CheckAsync(HttpContext context, string email, string password)
     {
-        var address = AddressOf(email);
+        var emailHash = HashOf(email);
         Candidate? candidate = null;
         await using (var find = database.CreateCommand("""
             select u.id, u.password_hash, u.frozen_at is not null, extract(epoch from f.locked_until - clock_timestamp())::float8
@@ -30,7 +31,7 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             """))
         {
             find.Parameters.Add(new() { Value = RegisteredEmail.Normalize(email) });
-            find.Parameters.Add(new() { Value = address });
+            find.Parameters.Add(new() { Value = emailHash });
             await using var reader = await find.ExecuteReaderAsync(context.RequestAborted);
             await reader.ReadAsync(context.RequestAborted);
             if (!reader.IsDBNull(3) && reader.GetDouble(3) is > 0 and var seconds)
@@ -43,19 +44,19 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             ? passwords.Waste(password)
             : hasher.VerifyHashedPassword(new User { Id = candidate.Id }, candidate.PasswordHash, password);
         if (candidate is null || verdict == PasswordVerificationResult.Failed)
-            return await FailAsync(context, address, candidate?.Id);
+            return await FailAsync(context, emailHash, candidate?.Id);
         if (candidate.IsFrozen)
             return new LoginAttempt(LoginOutcome.Frozen);
         if (verdict == PasswordVerificationResult.Success)
             return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, candidate.PasswordHash);
         return await RehashAsync(candidate, password) is { } rehashed
             ? new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, rehashed)
-            // Another login did the same, or the password was changed: what is there now counts.
+            // Another login rehashed the password, or it was changed: check against the current hash.
             : await CheckAsync(context, email, password);
     }
 
-    // One statement counts, so that attempts at once are all counted.
-    private async Task<LoginAttempt> FailAsync(HttpContext context, byte[] address, Guid? user)
+    // Counted in one statement, so that concurrent failures all count.
+    private async Task<LoginAttempt> FailAsync(HttpContext context, byte[] emailHash, Guid? user)
     {
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
@@ -68,9 +69,9 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             returning extract(epoch from locked_until - clock_timestamp())::float8
             """)
         {
-            Parameters = { new() { Value = address }, new() { Value = _maxFailures }, new() { Value = _lockout } },
+            Parameters = { new() { Value = emailHash }, new() { Value = _maxFailures }, new() { Value = _lockout } },
         });
-        batch.BatchCommands.Add(Audit.EntryOfNobody(context, AuditActions.SignInFailed, user?.ToString()));
+        batch.BatchCommands.Add(AuditTrail.EntryOfUnknown(context, AuditActions.SignInFailed, user?.ToString()));
         await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None);
         await reader.ReadAsync(CancellationToken.None);
         return !reader.IsDBNull(0) && reader.GetDouble(0) is > 0 and var seconds
@@ -78,8 +79,7 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             : new LoginAttempt(LoginOutcome.Failed);
     }
 
-    // The password was hashed with fewer rounds than are asked for by now; this is the moment when it is known. Null if another hash
-    // came first.
+    // Hashes the password with the current number of iterations, which needs the password itself. Null if the hash has changed.
     private async Task<string?> RehashAsync(Candidate candidate, string password)
     {
         var hash = hasher.HashPassword(new User { Id = candidate.Id }, password);
@@ -93,10 +93,10 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
     private sealed record Candidate(Guid Id, string PasswordHash, bool IsFrozen);
 }
 
-/// <summary>What became of an attempt.</summary>
-/// <param name="User">Set if it succeeded.</param>
-/// <param name="PasswordHash">That of the password; set if it succeeded.</param>
-/// <param name="RetryAfter">Set if the address is locked.</param>
+/// <summary>The outcome of a login attempt.</summary>
+/// <param name="User">Set if the attempt succeeded.</param>
+/// <param name="PasswordHash">The current hash of the password; set if the attempt succeeded.</param>
+/// <param name="RetryAfter">Set if the e-mail address is locked.</param>
 public sealed record LoginAttempt(LoginOutcome Outcome, Guid? User = null, string? PasswordHash = null, TimeSpan? RetryAfter = null);
 
 public enum LoginOutcome

@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Identity;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// What passwords may be, by NIST SP 800-63B, section 3.1.1.2: length counts, composition does not, and what everybody tries
-/// first is refused.
+/// The rules for passwords, by NIST SP 800-63B, section 3.1.1.2: a minimum length, no rules of composition, and no common
+/// passwords.
 /// </summary>
 public sealed class Passwords(IPasswordHasher<User> hasher)
 {
@@ -17,24 +17,24 @@ public sealed class Passwords(IPasswordHasher<User> hasher)
 
     private static readonly FrozenSet<string> s_common = ReadCommon();
 
-    private readonly string _nobodys = hasher.HashPassword(new User(), Guid.NewGuid().ToString());
+    private readonly string _unusedHash = hasher.HashPassword(new User(), Guid.NewGuid().ToString());
 
-    /// <summary>What is wrong with a password for the user of an address; null if nothing is.</summary>
+    /// <summary>The error of a password for the user with this e-mail address; null if the password is acceptable.</summary>
     public static string? ErrorOf(string? password, string? email)
     {
         if (password is not { Length: >= MinLength and <= MaxLength })
             return $"Must have {MinLength} to {MaxLength} characters.";
         return IsCommon(password) || IsOf(password, email) || IsOf(password, Product)
-            ? "Is among the first that somebody would try. Take another one: a few words that do not belong together do well."
+            ? "Is too easy to guess. Use another one, such as a few unrelated words."
             : null;
     }
 
-    /// <summary>Spends the time that checking a password takes.</summary>
-    public PasswordVerificationResult Waste(string password) => hasher.VerifyHashedPassword(new User(), _nobodys, password);
+    /// <summary>Takes as long as a check of a password, so that the time does not show whether a user exists.</summary>
+    public PasswordVerificationResult Waste(string password) => hasher.VerifyHashedPassword(new User(), _unusedHash, password);
 
     private static bool IsCommon(string password) => s_common.Contains(password) || IsRepetition(password) || IsSequence(password);
 
-    // One part again and again: aaaaaaaa, abcabcabc.
+    // Repetitions of one to three characters: aaaaaaaa, abcabcabc.
     private static bool IsRepetition(string password)
     {
         for (var part = 1; part <= 3; part++)
@@ -45,7 +45,7 @@ public sealed class Passwords(IPasswordHasher<User> hasher)
         return false;
     }
 
-    // 12345678, hgfedcba.
+    // Consecutive characters: 12345678, hgfedcba.
     private static bool IsSequence(string password)
     {
         var step = password[1] - password[0];
@@ -59,7 +59,7 @@ public sealed class Passwords(IPasswordHasher<User> hasher)
         return true;
     }
 
-    // The address, the name in it, or the product, with nothing around it but digits and signs.
+    // The e-mail address, its local part or the product's name, with only digits and punctuation around it.
     private static bool IsOf(string password, string? text)
     {
         if (string.IsNullOrEmpty(text))

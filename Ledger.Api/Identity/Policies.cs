@@ -2,16 +2,16 @@ using Microsoft.AspNetCore.Authorization;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>Who may call an endpoint. Each endpoint names one of these, or is open to everybody; a test holds them to it.</summary>
+/// <summary>Authorization policies. Each endpoint names one of them or allows anonymous requests; a test checks this.</summary>
 public static class Policies
 {
-    /// <summary>A user, about what is its own.</summary>
+    /// <summary>Users, for their own resources.</summary>
     public const string User = "user";
-    /// <summary>A user, or an operator's API key, which acts for one.</summary>
+    /// <summary>Users, and operators' API keys, which act on behalf of users.</summary>
     public const string UserOrOperator = "user or operator";
-    /// <summary>Whoever administers.</summary>
+    /// <summary>Operators, who administer.</summary>
     public const string Operator = "operator";
-    /// <summary>Whoever reads everything: operators and auditors.</summary>
+    /// <summary>Operators and auditors, who read everything.</summary>
     public const string Staff = "staff";
 
     public static void AddPolicies(this IServiceCollection services) => services.AddAuthorizationBuilder()

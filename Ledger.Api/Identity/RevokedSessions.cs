@@ -6,23 +6,23 @@ using Npgsql;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// The sessions whose access tokens are refused although they have not expired. Every API process reads what is new in the
-/// database once a second, so a request asks memory alone; what this process revokes, it knows at once.
+/// The revoked sessions, whose access tokens are refused before they expire. Each API process reads new revocations once a second,
+/// so that requests need no database; its own revocations take effect at once.
 /// </summary>
 public sealed partial class RevokedSessions(
     NpgsqlDataSource database, TimeProvider clock, IOptions<IdentitySettings> settings, ILogger<RevokedSessions> logger) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
-    // A revocation is dated before its commit is seen: each look reaches back behind the last one.
+    // A revocation becomes visible after its time, at its commit, so each read overlaps the last one.
     private static readonly TimeSpan Overlap = TimeSpan.FromSeconds(30);
 
-    // Without news for so long, a revoked token might be let in: better nobody is. Restarts of PostgreSQL are shorter.
+    // After this long without a read, all tokens are refused: one may be revoked. Restarts of PostgreSQL are shorter.
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(30);
 
     private static readonly TimeSpan HousekeepingInterval = TimeSpan.FromMinutes(1);
 
-    // With when they were revoked: what is older than an access token lives is forgotten.
+    // By session, the time of its revocation. Entries are removed once all access tokens of the session have expired.
     private readonly ConcurrentDictionary<Guid, DateTime> _sessions = new();
     private readonly TimeSpan _lifetime = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds) + Overlap;
     private readonly OnceAMinute _failures = new(clock);
@@ -30,18 +30,18 @@ public sealed partial class RevokedSessions(
     private long _readAt;
 
     /// <summary>Whether a session is revoked.</summary>
-    /// <exception cref="TimeoutException">It cannot be known: the database has been away for too long.</exception>
+    /// <exception cref="TimeoutException">The last read is more than 30 s ago, because PostgreSQL does not answer.</exception>
     public bool Contains(Guid session)
     {
         if (Volatile.Read(ref _readAt) is var readAt && (readAt == 0 || clock.GetElapsedTime(readAt) > MaxAge))
-            throw new TimeoutException("The database has not been there to tell which sessions are revoked.");
+            throw new TimeoutException("The revoked sessions could not be read from PostgreSQL for too long.");
         return _sessions.ContainsKey(session);
     }
 
-    /// <summary>Makes known what this process has just revoked.</summary>
+    /// <summary>Adds a session that this process has just revoked.</summary>
     public void Add(Guid session) => _sessions[session] = clock.GetUtcNow().UtcDateTime;
 
-    /// <summary>Reads the first time before the server takes requests.</summary>
+    /// <summary>Reads the revocations before the server takes requests.</summary>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         await TryReadAsync(cancellationToken);
@@ -90,7 +90,7 @@ public sealed partial class RevokedSessions(
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException)
         {
-            Tell(e);
+            LogOnceAMinute(e);
         }
     }
 
@@ -112,16 +112,16 @@ public sealed partial class RevokedSessions(
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException)
         {
-            Tell(e);
+            LogOnceAMinute(e);
         }
     }
 
-    private void Tell(Exception e)
+    private void LogOnceAMinute(Exception e)
     {
         if (_failures.IsDue(Connections.ReasonOf(e)))
-            LogUnread(Connections.ReasonOf(e));
+            LogUnreadable(Connections.ReasonOf(e));
     }
 
-    [LoggerMessage(LogLevel.Warning, "Which sessions are revoked cannot be read now: {Reason}")]
-    private partial void LogUnread(string reason);
+    [LoggerMessage(LogLevel.Warning, "The revoked sessions cannot be read from PostgreSQL: {Reason}")]
+    private partial void LogUnreadable(string reason);
 }

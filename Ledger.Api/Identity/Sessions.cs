@@ -1,3 +1,4 @@
+using Ledger.Api.Audit;
 using Ledger.Core.Identity;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -5,8 +6,8 @@ using Npgsql;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// What logins begin and revocations end. A session is a family of refresh tokens, each good for one use and worth the next;
-/// one that comes a second time has been in two hands, and ends the session for both (RFC 9700, section 4.14.2).
+/// Login sessions and their refresh tokens. Each refresh token is valid once and yields the next. A token that is used again may be
+/// stolen, so its second use ends the session (RFC 9700, section 4.14.2).
 /// </summary>
 public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessTokens, RevokedSessions revoked, IOptions<IdentitySettings> settings)
 {
@@ -16,16 +17,16 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
 
     private readonly TimeSpan _lifetime = TimeSpan.FromDays(settings.Value.SessionDays);
 
-    /// <summary>Begins a session of a user who has proved to be one. Null if the user was frozen, or its password changed, meanwhile.</summary>
-    /// <param name="passwordHash">That of the password which was given.</param>
-    /// <param name="address">What failed logins are counted by; there are none any more.</param>
-    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash, byte[] address)
+    /// <summary>Opens a session after a successful login and resets the failed ones. Null if the user was frozen or its password changed meanwhile.</summary>
+    /// <param name="passwordHash">The hash that the login was checked against.</param>
+    /// <param name="emailHash">The key by which failed logins are counted.</param>
+    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash, byte[] emailHash)
     {
         var session = Guid.CreateVersion7();
         var refresh = Secrets.New(RefreshPrefix);
         await using var batch = database.CreateBatch();
-        // The lock keeps a freeze, or a change of the password, from passing between the look and the insert. One that is for the
-        // key alone would let the password pass.
+        // The lock prevents a freeze or a change of the password between the check and the insert. A key-share lock would
+        // allow the change of the password.
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"""
             with opened as (
                 insert into identity.sessions (id, user_id, expires_at)
@@ -42,8 +43,8 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         {
             Parameters = { new() { Value = Secrets.Hash(refresh) }, new() { Value = session } },
         });
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = address } } });
-        batch.BatchCommands.Add(Audit.EntryOf(context, user, AuditActions.SignedIn, session));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = emailHash } } });
+        batch.BatchCommands.Add(AuditTrail.EntryOf(context, user, AuditActions.SignedIn, session));
         await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
         return await reader.ReadAsync(context.RequestAborted)
             ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh, _lifetime)
@@ -51,14 +52,14 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
     }
 
     /// <summary>
-    /// The next pair of tokens for a refresh token; null if its session has ended or its user is frozen, and null, and the end of
-    /// its session, if it was spent before.
+    /// Exchanges a refresh token for the next pair of tokens. Null if the session has ended or the user is frozen. Null, and the session
+    /// ends, if the token was spent before.
     /// </summary>
     public async Task<TokenResponse?> RefreshAsync(HttpContext context, string refreshToken)
     {
         var hash = Secrets.Hash(refreshToken);
         var next = Secrets.New(RefreshPrefix);
-        // What gets no successor is not spent: found spent below, it was spent by somebody else's call.
+        // A token is only spent together with its successor: a token that is found spent below was spent by another call.
         await using (var spend = database.CreateCommand($"""
             with spent as (
                 update identity.refresh_tokens t set spent_at = clock_timestamp()
@@ -72,7 +73,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         {
             spend.Parameters.Add(new() { Value = hash });
             spend.Parameters.Add(new() { Value = Secrets.Hash(next) });
-            // Spent is spent, also if the client does not wait for the answer.
+            // Not cancelled when the client disconnects: the token is spent either way.
             await using var reader = await spend.ExecuteReaderAsync(CancellationToken.None);
             if (await reader.ReadAsync(CancellationToken.None))
                 return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next, reader.GetTimeSpan(3));
@@ -81,30 +82,31 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         await RevokeAsync(
             "expires_at > clock_timestamp() and id = (select session_id from identity.refresh_tokens where hash = $1 and spent_at is not null)",
             [new() { Value = hash }],
-            entryOf: user => Audit.EntryOfNobody(context, AuditActions.RefreshReused, user.ToString()));
+            entryOf: user => AuditTrail.EntryOfUnknown(context, AuditActions.RefreshReused, user.ToString()));
         return null;
     }
 
-    /// <summary>The caller signs out of the session of a refresh token, if it is the caller's.</summary>
+    /// <summary>Ends the session of a refresh token, if the session is the caller's.</summary>
     public Task CloseAsync(HttpContext context, string refreshToken) => RevokeAsync(
         "user_id = $1 and id = (select session_id from identity.refresh_tokens where hash = $2)",
         [new() { Value = context.Caller().Id }, new() { Value = Secrets.Hash(refreshToken) }],
-        entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+        entryOf: user => AuditTrail.Entry(context, AuditActions.SignedOut, user.ToString()));
 
-    /// <summary>The caller signs out of all sessions.</summary>
+    /// <summary>Ends all of the caller's sessions.</summary>
     public Task CloseAllAsync(HttpContext context) => RevokeAsync(
-        "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => Audit.Entry(context, AuditActions.SignedOut, user.ToString()));
+        "user_id = $1", [new() { Value = context.Caller().Id }], entryOf: user => AuditTrail.Entry(context, AuditActions.SignedOut, user.ToString()));
 
-    /// <summary>Ends all of a user's sessions, but for one that may stay, after statements that are the reason for it, in one transaction.</summary>
-    /// <returns>False, and nothing was done, if the first statement was to change a row and found none.</returns>
+    /// <summary>Runs statements and then ends all of a user's sessions except one, in one transaction.</summary>
+    /// <param name="except">The session that stays; null for none.</param>
+    /// <returns>False, and nothing is changed, if the first statement is to change a row and finds none.</returns>
     public Task<bool> CloseAllAfterAsync(Guid user, Guid? except, params NpgsqlBatchCommand[] statements) => RevokeAsync(
         "user_id = $1 and id is distinct from $2",
         [new() { Value = user }, new() { Value = (object?)except ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }],
         before: statements);
 
-    /// <param name="which">One user's sessions, or some of them.</param>
-    /// <param name="before">In the same transaction, whether a session ends or not; if the first finds no row to change, nothing is done.</param>
-    /// <param name="entryOf">What the audit trail says of the user if one does.</param>
+    /// <param name="which">The condition on sessions; they all belong to one user.</param>
+    /// <param name="before">Statements to run first, in the same transaction. If the first finds no row to change, nothing is changed.</param>
+    /// <param name="entryOf">The audit entry of the user, written if a session ends.</param>
     private async Task<bool> RevokeAsync(
         string which, NpgsqlParameter[] parameters, NpgsqlBatchCommand[]? before = null, Func<Guid, NpgsqlBatchCommand>? entryOf = null)
     {
@@ -142,7 +144,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         }
     }
 
-    /// <param name="rest">How long the session lasts: with it goes the row that says whether it is revoked.</param>
+    /// <param name="rest">The rest of the session. A token must not outlive it: the row that records a revocation is deleted then.</param>
     private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh, TimeSpan rest)
     {
         var lifetime = rest < accessTokens.Lifetime ? rest : accessTokens.Lifetime;

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// Tokens that were found genuine, so that a client's next request need not decrypt again. Only genuine ones get in, so nobody
-/// fills it with rubbish; of two generations the older goes when the younger is full, so it is bounded and keeps who is busy.
+/// Decrypted access tokens, so that a client's next request need not decrypt again. Only genuine tokens are cached. The cache has two
+/// generations and drops the older one when the younger is full, so it is bounded and keeps tokens in use.
 /// </summary>
 internal sealed class TokenCache
 {

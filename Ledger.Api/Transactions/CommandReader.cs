@@ -1,14 +1,16 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
 using System.Text.Json;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>Makes a command of a request, or says what is wrong with it. What is refused here leaves no trace.</summary>
+/// <summary>Validates a request and turns it into a command. A request that is refused here leaves no trace in the ledger.</summary>
 public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, TimeProvider clock)
 {
     private const int MaxReference = 255;
@@ -17,22 +19,18 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
     private const int MaxMetadataValue = 500;
     private const int MaxKey = 255;
 
-    /// <summary>The command and its currency, or the problem.</summary>
-    /// <param name="to">The recipient of a transfer.</param>
-    /// <param name="onBehalfOf">The user whom an operator deposits for; null deposits for the caller.</param>
-    public async ValueTask<(Command? Command, Currency? Currency, ProblemHttpResult? Problem)> ReadAsync(
-        HttpContext context, TransactionKind kind, string? to, string? onBehalfOf, string? currencyCode, string? amount, string? reference,
-        Dictionary<string, string>? metadata)
+    /// <summary>Returns the command, or the problem that the request has.</summary>
+    public async ValueTask<(ValidCommand? Command, ProblemHttpResult? Problem)> ReadAsync(CommandRequest request, HttpContext context)
     {
         var errors = new Dictionary<string, string[]>();
-        if (string.IsNullOrEmpty(currencyCode))
+        if (string.IsNullOrEmpty(request.Currency))
             errors["currency"] = ["Is required: an ISO 4217 code."];
-        if (string.IsNullOrEmpty(amount))
+        if (string.IsNullOrEmpty(request.Amount))
             errors["amount"] = ["Is required: a decimal string in major units, such as \"12.34\"."];
-        if (reference is not null && (reference.Length > MaxReference || !IsText(reference)))
+        if (request.Reference is { } reference && (reference.Length > MaxReference || !IsText(reference)))
             errors["reference"] = [$"Must be text of at most {MaxReference} characters."];
-        if (metadata is not null && !IsMetadata(metadata))
-            errors["metadata"] = [$"Must be at most {MaxMetadataEntries} strings of at most {MaxMetadataValue} characters under keys of at most {MaxMetadataKey}."];
+        if (request.Metadata is not null && !IsMetadata(request.Metadata))
+            errors["metadata"] = [$"Must be at most {MaxMetadataEntries} strings of at most {MaxMetadataValue} characters, under keys of at most {MaxMetadataKey} characters."];
 
         var key = context.Request.Headers["Idempotency-Key"];
         if (key.Count > 1 || (key.Count == 1 && (key[0] is not { Length: > 0 and <= MaxKey } text || !IsText(text))))
@@ -41,49 +39,56 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         Guid? recipient = null;
         var caller = context.Caller().Id;
         Guid? owner = caller;
-        if (onBehalfOf is not null)
+        if (request.OnBehalfOf is { } onBehalfOf)
         {
-            if (!Recipients.IsAddress(onBehalfOf))
+            if (!Recipients.IsIdOrEmail(onBehalfOf))
                 errors["onBehalfOf"] = ["Must be a user id or an e-mail address."];
             else
                 owner = await recipients.FindAsync(onBehalfOf, context.RequestAborted);
         }
-        if (kind == TransactionKind.Transfer)
+        if (request.Kind == TransactionKind.Transfer)
         {
-            if (!Recipients.IsAddress(to))
+            if (!Recipients.IsIdOrEmail(request.To))
                 errors["to"] = ["Is required: a user id or an e-mail address."];
-            else if ((recipient = await recipients.FindAsync(to, context.RequestAborted)) == caller)
+            else if ((recipient = await recipients.FindAsync(request.To, context.RequestAborted)) == caller)
                 errors["to"] = ["Must be another user."];
         }
         if (errors.Count > 0)
-            return (null, null, Problem.Invalid(context, errors));
+            return (null, Problem.Invalid(context, errors));
 
         var currencies = await catalog.GetAsync(context.RequestAborted);
-        if (!currencies.TryGetValue(currencyCode!, out var currency))
-            return (null, null, Problem.Of(context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.CurrencyUnknown, "The ledger has no such currency."));
+        if (!currencies.TryGetValue(request.Currency!, out var currency))
+            return (null, CommandProblems.Rejected(context, RejectionCodes.CurrencyUnknown));
         if (owner is null)
-            return (null, null, Problem.Of(context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.RecipientUnknown, "There is no such user."));
-        if (currency.ParseAmount(amount, out var minorUnits) is not AmountError.None and var error)
-            return (null, null, AmountProblem(context, error, currency));
+            return (null, CommandProblems.Rejected(context, RejectionCodes.RecipientUnknown));
+        if (currency.ParseAmount(request.Amount, out var minorUnits) is not AmountError.None and var error)
+            return (null, AmountProblem(context, error, currency));
 
         var command = new Command
         {
             Id = Guid.CreateVersion7(clock.GetUtcNow()),
-            Kind = kind,
+            Kind = request.Kind,
             OwnerId = owner.Value,
             CallerId = owner == caller ? null : caller,
             RecipientId = recipient,
             Currency = currency.Code,
             Amount = minorUnits,
-            Reference = reference,
-            Metadata = metadata is null ? null : JsonSerializer.Serialize(metadata, ApiJson.Default.DictionaryStringString),
+            Reference = request.Reference,
+            Metadata = request.Metadata is null ? null : JsonSerializer.Serialize(request.Metadata, ApiJson.Default.DictionaryStringString),
             IdempotencyKey = key.Count == 1 ? key[0] : null,
-            RequestHash = key.Count == 1 ? CommandHandler.HashOf(kind, to ?? onBehalfOf, currency.Code, minorUnits, reference, metadata) : null,
-            CreatedAt = Microseconds(clock.GetUtcNow().UtcDateTime),
-            TraceParent = Activity.Current is { Recorded: true } request ? request.Id : null,
+            RequestHash = key.Count == 1 ? HashOf(request, currency.Code, minorUnits) : null,
+            CreatedAt = ToMicroseconds(clock.GetUtcNow().UtcDateTime),
+            TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
         };
-        return (command, currency, null);
+        return (new ValidCommand(command, currency), null);
     }
+
+    // Over the meaning of the request: the order of fields and the way an amount is written do not change it.
+    private static byte[] HashOf(CommandRequest request, string currency, long amount) => SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(
+        new CommandBody(
+            request.Kind, request.To ?? request.OnBehalfOf, currency, amount, request.Reference,
+            request.Metadata is { } metadata ? new SortedDictionary<string, string>(metadata, StringComparer.Ordinal) : null),
+        ApiJson.Default.CommandBody));
 
     private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, Currency currency) => error switch
     {
@@ -113,9 +118,16 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         return true;
     }
 
-    // PostgreSQL stores every character but NUL; no other control character is anybody's reference either.
+    // PostgreSQL cannot store NUL; the other control characters have no use in a reference.
     private static bool IsText(string text) => !text.AsSpan().ContainsAnyInRange('\0', '\x1f');
 
-    // What PostgreSQL keeps of a time, so that the first answer and later ones say the same.
-    private static DateTime Microseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
+    // PostgreSQL stores microseconds: without this, the first answer would show a finer time than later reads.
+    private static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
 }
+
+/// <summary>A command that passed validation, and the currency of its amount.</summary>
+public sealed record ValidCommand(Command Command, Currency Currency);
+
+/// <summary>The meaning of a request, in the one order in which it is hashed for its idempotency key.</summary>
+internal sealed record CommandBody(
+    TransactionKind Kind, string? To, string Currency, long Amount, string? Reference, SortedDictionary<string, string>? Metadata);

@@ -1,42 +1,51 @@
-using Ledger.Api.Http;
+using Ledger.Api.Errors;
 using Ledger.Api.Identity;
-using Ledger.Api.Problems;
+using Ledger.Api.Limits;
+using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
+using CommandAnswer = Microsoft.AspNetCore.Http.HttpResults.Results<
+    Microsoft.AspNetCore.Http.HttpResults.Created<Ledger.Api.Transactions.TransactionResponse>,
+    Microsoft.AspNetCore.Http.HttpResults.Accepted<Ledger.Api.Transactions.TransactionResponse>,
+    Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult>;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>Money that moves, and what became of it.</summary>
+/// <summary>Deposits, withdrawals, transfers, and the transactions that they become.</summary>
 public static class TransactionEndpoints
 {
     private const string CommandAnswers =
-        "Answers 201 once it is posted, 422 if it is rejected, and 202 if it is recorded but not decided yet: at `Prefer: respond-async`, "
-        + "after `Prefer: wait=N` seconds (10 by default), or while the broker is away. Send an `Idempotency-Key` and it is safe to retry.";
+        "Returns 201 when the transaction is posted, 422 when it is rejected, and 202 when it is recorded but not decided yet: with "
+        + "`Prefer: respond-async`, after `Prefer: wait=N` seconds (10 by default), or while RabbitMQ is unavailable. "
+        + "With an `Idempotency-Key`, the request is safe to retry.";
 
     public static void MapTransactions(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-        routes.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Add money from outside to an account", CommandAnswers
-            + " For the caller where self-service deposits are on; on behalf of a user by an operator or its API key. 403 `forbidden` otherwise.")
+        routes.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Deposit money into an account", CommandAnswers
+            + " Users deposit for themselves where self-service deposits are on. Operators and their API keys deposit on behalf of a user. "
+            + "Other callers get 403 `forbidden`.")
             .RequireAuthorization(Policies.UserOrOperator).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
             .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
-        group.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Take money out of the caller's account");
-        group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Move money to another user");
+        group.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Withdraw money from the caller's account");
+        group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Transfer money to another user");
 
         group.MapGet("/transactions", ListAsync).WithName("ListTransactions")
-            .WithSummary("List the caller's transactions: pending ones, then the newest decision first")
-            .WithDescription("Those that the caller initiated, pending and rejected ones too, and those that brought the caller money.")
+            .WithSummary("List the caller's transactions")
+            .WithDescription(
+                "Pending transactions come first, then decided ones, the newest decision first. The list has the caller's own transactions, "
+                + "including pending and rejected ones, and the transfers that the caller received.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
         group.MapGet("/transactions/{id:guid}", GetAsync).WithName("GetTransaction")
-            .WithSummary("Read one transaction")
-            .WithDescription("From the moment that a client learns its id. Another user's is 404.")
+            .WithSummary("Get a transaction")
+            .WithDescription("A transaction exists as soon as a client learns its id. Another user's transaction is 404.")
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
-    // How long a command may take, its client says (Prefer), and the gateway sees to it.
+    // The gateway bounds the wait of a command, by the client's Prefer header, so the general timeout is off.
     private static RouteHandlerBuilder AsCommand(this RouteHandlerBuilder endpoint, string name, string summary, string description = CommandAnswers)
     {
         endpoint.DisableRequestTimeout();
@@ -47,58 +56,59 @@ public static class TransactionEndpoints
             .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
     }
 
-    private static async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> DepositAsync(
+    private static async Task<CommandAnswer> DepositAsync(
         DepositRequest request, HttpContext context, CommandReader reader, CommandHandler handler, SelfServiceDeposits selfService)
     {
         var caller = context.Caller();
         if (request.OnBehalfOf is null ? !caller.IsUser || !selfService.AreOn : !caller.IsOperator)
         {
             return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", request.OnBehalfOf is null
-                ? "Deposits are made by operators, on behalf of a user."
-                : "Deposits on behalf of somebody are made by operators.");
+                ? "Operators make deposits, on behalf of a user."
+                : "Only operators deposit on behalf of a user.");
         }
         return await HandleAsync(
-            context, reader, handler, TransactionKind.Deposit, null, request.Currency, request.Amount, request.Reference, request.Metadata, request.OnBehalfOf);
+            new(TransactionKind.Deposit, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf),
+            context, reader, handler);
     }
 
-    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> WithdrawAsync(
-        MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
-        HandleAsync(context, reader, handler, TransactionKind.Withdrawal, null, request.Currency, request.Amount, request.Reference, request.Metadata);
+    private static Task<CommandAnswer> WithdrawAsync(MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
+        HandleAsync(
+            new(TransactionKind.Withdrawal, request.Currency, request.Amount, request.Reference, request.Metadata),
+            context, reader, handler);
 
-    private static Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> TransferAsync(
-        TransferRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
-        HandleAsync(context, reader, handler, TransactionKind.Transfer, request.To, request.Currency, request.Amount, request.Reference, request.Metadata);
+    private static Task<CommandAnswer> TransferAsync(TransferRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
+        HandleAsync(
+            new(TransactionKind.Transfer, request.Currency, request.Amount, request.Reference, request.Metadata, To: request.To),
+            context, reader, handler);
 
-    private static async Task<Results<Created<TransactionResponse>, Accepted<TransactionResponse>, ProblemHttpResult>> HandleAsync(
-        HttpContext context, CommandReader reader, CommandHandler handler, TransactionKind kind, string? to, string? currency, string? amount,
-        string? reference, Dictionary<string, string>? metadata, string? onBehalfOf = null)
+    private static async Task<CommandAnswer> HandleAsync(
+        CommandRequest request, HttpContext context, CommandReader reader, CommandHandler handler)
     {
-        var (command, money, problem) = await reader.ReadAsync(context, kind, to, onBehalfOf, currency, amount, reference, metadata);
-        return problem is not null ? problem : await handler.HandleAsync(context, command!, money!);
+        var (command, problem) = await reader.ReadAsync(request, context);
+        return problem is not null ? problem : await handler.HandleAsync(context, command!);
     }
 
     private static Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
-        HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken,
-        string? currency = null, string? kind = null, string? status = null, string? from = null, string? to = null, string? cursor = null,
-        string? limit = null) =>
-        ListOfAsync(context.Caller().Id, context, queries, catalog, currency, kind, status, from, to, cursor, limit, cancellationToken);
+        [AsParameters] TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
+        CancellationToken cancellationToken) =>
+        ListOfAsync(context.Caller().Id, query, context, queries, catalog, cancellationToken);
 
-    /// <summary>A page of a user's transactions, for whoever may see them.</summary>
+    /// <summary>A page of a user's transactions. The caller of this method checks the right to read them.</summary>
     internal static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListOfAsync(
-        Guid owner, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, string? currency, string? kind, string? status,
-        string? from, string? to, string? cursor, string? limit, CancellationToken cancellationToken)
+        Guid owner, TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
+        CancellationToken cancellationToken)
     {
-        var query = new QueryReader();
+        var reader = new QueryReader();
         var filter = new TransactionFilter(
-            query.Cursor<TransactionPlace>("cursor", cursor, TransactionPlace.TryParse),
-            query.Currency("currency", currency),
-            query.Named<TransactionKind>("kind", kind, TransactionNames.TryParseKind),
-            query.Named<TransactionStatus>("status", status, TransactionNames.TryParseStatus),
-            query.Time("from", from),
-            query.Time("to", to));
-        var pageSize = query.Number("limit", limit, 1, 1000) ?? 50;
-        if (query.Errors.Count > 0)
-            return Problem.Invalid(context, query.Errors);
+            reader.Cursor<TransactionPlace>("cursor", query.Cursor, TransactionPlace.TryParse),
+            reader.Currency("currency", query.Currency),
+            reader.Named<TransactionKind>("kind", query.Kind, TransactionNames.TryParseKind),
+            reader.Named<TransactionStatus>("status", query.Status, TransactionNames.TryParseStatus),
+            reader.Time("from", query.From),
+            reader.Time("to", query.To));
+        var pageSize = reader.PageSize(query.Limit);
+        if (reader.Errors.Count > 0)
+            return Problem.Invalid(context, reader.Errors);
 
         var transactions = await queries.ListAsync(owner, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
@@ -111,7 +121,7 @@ public static class TransactionEndpoints
         Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         GetOfAsync(context.Caller().Id, id, context, queries, catalog, cancellationToken);
 
-    /// <summary>One of a user's transactions, for whoever may see them.</summary>
+    /// <summary>One of a user's transactions. The caller of this method checks the right to read it.</summary>
     internal static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetOfAsync(
         Guid owner, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {

@@ -3,17 +3,17 @@ using System.Globalization;
 namespace Ledger.Api.Transactions;
 
 /// <summary>
-/// A place in a user's list of transactions: pending ones first, then the decided ones, newest decision first. What is decided
-/// while somebody turns the pages comes in at the front, and moves nothing behind a place.
+/// A place in a user's list of transactions: pending ones first, then the decided ones, the newest decision first. A decision
+/// between two pages adds its transaction in front of the place and moves none behind it.
 /// </summary>
-/// <param name="DecidedAt">UTC, whole microseconds; null among the pending ones.</param>
-/// <param name="Id">The transaction's.</param>
+/// <param name="DecidedAt">UTC, whole microseconds; null for a pending transaction.</param>
+/// <param name="Id">The id of the transaction.</param>
 public readonly record struct TransactionPlace(DateTime? DecidedAt, Guid Id)
 {
-    /// <summary>Before every transaction that is decided. PostgreSQL knows the greatest time as infinity.</summary>
+    /// <summary>The place before every decided transaction. Npgsql writes the greatest time as infinity.</summary>
     public static readonly TransactionPlace FirstDecided = new(DateTime.MaxValue, Guid.AllBitsSet);
 
-    /// <summary>What <see cref="TryParse"/> reads: the id, and after a dot the microseconds since 1970.</summary>
+    /// <summary>The cursor that <see cref="TryParse"/> reads: the id and, after a dot, microseconds since 1970.</summary>
     public override string ToString() => DecidedAt is { } at
         ? string.Create(CultureInfo.InvariantCulture, $"{Id}.{(at - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond}")
         : Id.ToString();

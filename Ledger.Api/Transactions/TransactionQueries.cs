@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Ledger.Api.Http;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Npgsql;
@@ -8,18 +7,18 @@ using NpgsqlTypes;
 namespace Ledger.Api.Transactions;
 
 /// <summary>
-/// Transactions as one user may read them: those of its own, and those that brought it money. Each query asks for no more, and
-/// row-level security would show no more if one did.
+/// Reads the transactions that one user may see: its own, and the transfers that it received. Each query filters by the user, and
+/// row-level security filters again.
 /// </summary>
 public sealed class TransactionQueries(NpgsqlDataSource database)
 {
-    // A rejected transfer is between its sender and the ledger.
+    // The recipient does not see a rejected transfer.
     private const string Visible = "(t.owner_id = $1 or (t.counterparty_id = $1 and t.status = 'posted'))";
 
-    /// <summary>One transaction, pending ones too; null if there is none that the caller may see.</summary>
+    /// <summary>A pending or decided transaction; null if the caller may see none of this id.</summary>
     public async Task<Transaction?> FindAsync(Guid caller, Guid id, CancellationToken cancellationToken)
     {
-        // Pending first: what is decided between the statements has left the one and is found in the other.
+        // Pending first: a transaction that is decided between the statements is found by the second.
         await using var reader = await database.ReadForAsync(
             caller, cancellationToken,
             Statement("select command from ledger.pending_commands where owner_id = $1 and id = $2", caller, id),
@@ -38,10 +37,10 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return transaction;
     }
 
-    /// <summary>A page of the caller's transactions: pending ones, newest first, then the decided ones, newest decision first.</summary>
+    /// <summary>A page of the caller's transactions: the pending ones, newest first, then the decided ones, the newest decision first.</summary>
     public async Task<IReadOnlyList<Transaction>> ListAsync(Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        // Pending first: what is decided between the statements stands in both, and the decision counts.
+        // Pending first: a transaction that is decided between the queries is in both results, and the decided one counts.
         var pending = filter is { Status: null or TransactionStatus.Pending, After: not { DecidedAt: not null } }
             ? await ListPendingAsync(caller, filter, limit, cancellationToken)
             : [];
@@ -60,8 +59,8 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                     and ($7::timestamptz is null or t.created_at >= $7)
                     and ($8::timestamptz is null or t.created_at < $8)
             """;
-        // A walk along the entries of each account, which are what was posted, and one along what was rejected: each until the page is
-        // full, and none where its status was not asked for.
+        // Posted transactions by the entries of each account, and rejected ones by their owner: each index scan ends when the page is
+        // full, and does not start if the filter excludes its status.
         var list = new NpgsqlBatchCommand($"""
             with page as (
                 (select e.id, e.decided_at
@@ -146,7 +145,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         parameters.Add(new() { Value = limit });
     }
 
-    // By account and time, the entries' key.
+    // By account and time: the primary key of the entries.
     private static string EntriesOf(string transactions) => $"""
         select e.account_id, e.currency, e.amount, e.balance_after, e.transaction_id
         from ledger.transactions t
@@ -166,9 +165,9 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         Transaction.Pending(JsonSerializer.Deserialize(command, MessageJson.Default.Command)!);
 }
 
-/// <summary>Which transactions to list; null asks for all.</summary>
-/// <param name="After">The place of the last one of the page before.</param>
-/// <param name="From">Created at or after.</param>
-/// <param name="To">Created before.</param>
+/// <summary>Which transactions to list; a null field does not filter.</summary>
+/// <param name="After">The place of the last transaction of the previous page.</param>
+/// <param name="From">The earliest time of creation.</param>
+/// <param name="To">The time of creation that the list ends before.</param>
 public readonly record struct TransactionFilter(
     TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To);

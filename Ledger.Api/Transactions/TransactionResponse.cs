@@ -5,7 +5,7 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>A transaction as its caller may see it: amounts in major units, entries on the caller's own accounts alone.</summary>
+/// <summary>A transaction as its caller may see it: amounts in major units, entries on the caller's own accounts only.</summary>
 public sealed record TransactionResponse(
     Guid Id,
     TransactionKind Kind,
@@ -27,7 +27,7 @@ public sealed record TransactionResponse(
         transaction.Currency,
         currency.FormatAmount(transaction.Amount),
         transaction.Reference,
-        // Metadata is the sender's own; what it is to the recipient stands in the reference.
+        // The recipient sees the reference, and not the sender's metadata.
         transaction.OwnerId == caller && transaction.Metadata is { } metadata ? JsonElement.Parse(metadata) : null,
         transaction.CreatedAt,
         transaction.Status == TransactionStatus.Posted ? transaction.DecidedAt : null,
@@ -36,7 +36,7 @@ public sealed record TransactionResponse(
             : null,
         EntryResponse.Of(transaction.Entries, caller, currency));
 
-    /// <summary>The transaction that a worker's reply says the command became.</summary>
+    /// <summary>The transaction of a command that the worker decided.</summary>
     public static TransactionResponse Of(Command command, Reply reply, Currency currency) => Of(
         Transaction.Pending(command) with
         {
@@ -48,9 +48,9 @@ public sealed record TransactionResponse(
         command.OwnerId, currency);
 }
 
-/// <summary>One change of one of the caller's accounts.</summary>
+/// <summary>An entry on one of the caller's accounts.</summary>
 /// <param name="Amount">Major units; positive credits the account, negative debits it.</param>
-/// <param name="BalanceAfter">The account's posted balance with this entry, major units.</param>
+/// <param name="BalanceAfter">The account's posted balance after this entry, in major units.</param>
 public sealed record EntryResponse(Guid AccountId, string Currency, string Amount, string BalanceAfter)
 {
     public static IReadOnlyList<EntryResponse> Of(IReadOnlyList<Entry> entries, Guid caller, Currency currency)
@@ -66,10 +66,10 @@ public sealed record EntryResponse(Guid AccountId, string Currency, string Amoun
 }
 
 /// <summary>Why a transaction was rejected.</summary>
-/// <param name="Code">A stable code, as in the problem that the command was answered with.</param>
-/// <param name="Available">What the account had, in major units, if that was too little.</param>
+/// <param name="Code">The stable code of the problem that the command got.</param>
+/// <param name="Available">With insufficient funds: the available balance in major units.</param>
 public sealed record RejectionResponse(string Code, string? Available);
 
 /// <summary>A page of transactions, newest first.</summary>
-/// <param name="NextCursor">Asks for the next page; null on the last.</param>
+/// <param name="NextCursor">The cursor of the next page; null on the last page.</param>
 public sealed record TransactionPage(IReadOnlyList<TransactionResponse> Items, string? NextCursor);

@@ -1,4 +1,6 @@
-using Ledger.Core.Currencies;
+using Ledger.Core.Messaging;
+using Ledger.ServiceDefaults;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Ledger.Api.Transactions;
 
@@ -6,10 +8,23 @@ public static class TransactionSetup
 {
     public static void AddTransactions(this IHostApplicationBuilder builder)
     {
-        builder.Services.AddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton<CurrencyCatalog>();
+        builder.AddLedgerOptions<GatewayOptions>("Gateway");
+        builder.Services.AddSingleton<BrokerConnection>();
+        builder.Services.AddSingleton<CommandGateway>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<CommandGateway>());
+        builder.AddServiceHealth().AddReadiness<GatewayCheck>("rabbitmq");
+
         builder.Services.AddSingleton<CommandReader>();
         builder.Services.AddSingleton<CommandHandler>();
         builder.Services.AddSingleton<TransactionQueries>();
+        builder.Services.AddSingleton<Recipients>();
+        builder.AddSelfServiceDeposits();
+        CommandMetrics.Register();
+    }
+
+    private sealed class GatewayCheck(CommandGateway gateway) : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(gateway.IsReady ? HealthCheckResult.Healthy() : new HealthCheckResult(context.Registration.FailureStatus));
     }
 }

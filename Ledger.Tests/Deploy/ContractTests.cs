@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
-using Ledger.Api.Commands;
-using Ledger.Api.Http;
+using Ledger.Api.Edge;
 using Ledger.Api.Identity;
+using Ledger.Api.Transactions;
 using Ledger.Core.Messaging;
 using Ledger.ServiceDefaults;
 using Ledger.Worker.Posting;

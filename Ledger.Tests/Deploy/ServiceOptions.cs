@@ -10,7 +10,7 @@ namespace Ledger.Tests.Deploy;
 internal static partial class ServiceOptions
 {
     private static readonly Assembly[] s_assemblies =
-        [typeof(Ledger.Api.Commands.GatewayOptions).Assembly, typeof(Ledger.Worker.Posting.WorkerOptions).Assembly, typeof(ResourceNames).Assembly];
+        [typeof(Ledger.Api.Transactions.GatewayOptions).Assembly, typeof(Ledger.Worker.Posting.WorkerOptions).Assembly, typeof(ResourceNames).Assembly];
 
     private static readonly string[] s_sources =
     [

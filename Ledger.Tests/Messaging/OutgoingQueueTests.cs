@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using Ledger.Api.Commands;
+using Ledger.Api.Transactions;
 using Ledger.Core;
 using Ledger.Core.Transactions;
 

@@ -1,0 +1,60 @@
+using Ledger.Core.Persistence;
+using Npgsql;
+
+namespace Ledger.Api;
+
+/// <summary>Batches of statements, as endpoints run them.</summary>
+public static class DatabaseCalls
+{
+    /// <summary>Runs statements as one transaction. A client that disconnects does not cancel them.</summary>
+    public static async Task ExecuteAsync(this NpgsqlDataSource database, params NpgsqlBatchCommand[] statements)
+    {
+        await using var batch = database.CreateBatch();
+        foreach (var statement in statements)
+            batch.BatchCommands.Add(statement);
+        await batch.ExecuteNonQueryAsync(CancellationToken.None);
+    }
+
+    /// <summary>Runs <paramref name="act"/> again if it was the victim of a deadlock with a batch of the worker.</summary>
+    public static async Task AgainAfterDeadlockAsync(Func<Task> act)
+    {
+        const int Tries = 5;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await act();
+                return;
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.DeadlockDetected && attempt < Tries)
+            {
+            }
+        }
+    }
+
+    /// <summary>
+    /// Runs statements that read for one user, in one round trip; row-level security limits them to that user's rows. The reader
+    /// stands before the first row of the first statement.
+    /// </summary>
+    public static async Task<NpgsqlDataReader> ReadForAsync(
+        this NpgsqlDataSource database, Guid user, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements)
+    {
+        // Not disposed here: the reader uses the batch, and returns the connection when it is disposed.
+        var batch = database.CreateBatch();
+        batch.BatchCommands.Add(DatabaseRoles.ActFor(user));
+        foreach (var statement in statements)
+            batch.BatchCommands.Add(statement);
+        var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        try
+        {
+            await reader.NextResultAsync(cancellationToken);
+            return reader;
+        }
+        catch
+        {
+            // Errors of the later statements, and a cancellation, surface here, after the reader exists.
+            await reader.DisposeAsync();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Text.Json;
+using Ledger.Api.Transactions;
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.Net.Http.Headers;
+using Npgsql;
+
+namespace Ledger.Api.Errors;
+
+/// <summary>Turns every exception of a request into a problem.</summary>
+public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger) : IExceptionHandler
+{
+    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+    {
+        var problem = exception switch
+        {
+            BadHttpRequestException { InnerException: JsonException json } => OfJson(httpContext, json),
+            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
+                Problem.Of(httpContext, 400, "malformed_json", "The body is not a valid JSON object."),
+            BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
+            // The framework throws this for an unknown charset, as if the server were at fault.
+            InvalidOperationException when HasUnknownCharset(httpContext.Request) => Problem.Of(
+                httpContext, 415, "unsupported_media_type", "The charset of the body is unknown; JSON must be UTF-8."),
+            OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
+            _ when IsAway(exception) => Unavailable(httpContext, exception),
+            _ => Unexpected(httpContext, exception),
+        };
+        if (problem is not null)
+            await problem.ExecuteAsync(httpContext);
+        return true;
+    }
+
+    /// <summary>Whether the exception means that PostgreSQL or RabbitMQ is unavailable, so that a later retry may succeed.</summary>
+    // An error in a statement is a bug and no outage. Read-only: a failover left this server behind. Undefined table: the migrations
+    // have not run. 25P03: this process was suspended within a transaction. Other libraries wrap the driver's exception.
+    internal static bool IsAway(Exception? exception) => exception switch
+    {
+        null => false,
+        GatewayFullException or TimeoutException => true,
+        PostgresException statement => statement.IsTransient
+            || statement.SqlState[..2] is "08" or "28" or "3D" or "53" or "57" or "58"
+            || statement.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.UndefinedTable or "25P03",
+        NpgsqlException => true,
+        _ => IsAway(exception.InnerException),
+    };
+
+    // A syntax error wraps the JSON reader's exception. A value that does not fit its field does not, and has a path.
+    private static Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult OfJson(HttpContext context, JsonException json)
+    {
+        if (json.InnerException is not JsonException && json.Path is { } path && path.Length > 2)
+        {
+            return Problem.Invalid(context, new Dictionary<string, string[]>
+            {
+                [path[2..]] = ["The field is unknown, or its value has the wrong type."],
+            });
+        }
+        return Problem.Of(context, 400, "malformed_json", "The body is not a valid JSON object.");
+    }
+
+    private static bool HasUnknownCharset(HttpRequest request)
+    {
+        if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.Charset.HasValue)
+            return false;
+        try
+        {
+            return type.Encoding is null;
+        }
+        catch (NotSupportedException)
+        {
+            // The framework knows UTF-7 and refuses it.
+            return true;
+        }
+    }
+
+    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
+    {
+        LogUnavailable(exception.Message);
+        return Problem.Of(context, 503, "unavailable", Problem.Unavailable);
+    }
+
+    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unexpected(HttpContext context, Exception exception)
+    {
+        LogUnexpected(exception, context.Request.Path);
+        return Problem.Of(context, 500, "internal_error", "The request failed because of an error in the server. It is safe to retry with the same Idempotency-Key.");
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The API answered 503: {Reason}")]
+    private partial void LogUnavailable(string reason);
+
+    [LoggerMessage(LogLevel.Error, "The API answered 500 to a request for {Path}")]
+    private partial void LogUnexpected(Exception exception, string path);
+}

@@ -1,0 +1,118 @@
+using System.ComponentModel.DataAnnotations;
+using System.Diagnostics.Metrics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.RateLimiting;
+using Ledger.Api.Errors;
+using Ledger.Api.Identity;
+using Ledger.Core;
+using Ledger.ServiceDefaults;
+using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.Extensions.Options;
+
+namespace Ledger.Api.Limits;
+
+/// <summary>Rate limits of one API process: <c>Ledger__RateLimit__…</c>.</summary>
+public sealed class RateLimitOptions
+{
+    /// <summary>Whether the limits apply; by default everywhere except in Development.</summary>
+    public bool? Enabled { get; set; }
+
+    /// <summary>Requests per second of one user or API key, in the long run.</summary>
+    [Range(1, 1_000_000)]
+    public int UserPerSecond { get; set; } = 1_000;
+
+    /// <summary>Requests of one user or API key at once.</summary>
+    [Range(1, 1_000_000)]
+    public int UserBurst { get; set; } = 2_000;
+
+    /// <summary>Requests per minute of one remote address to register, log in, refresh or change a password, in the long run.</summary>
+    [Range(1, 1_000_000)]
+    public int AddressPerMinute { get; set; } = 60;
+
+    /// <summary>Such requests of one remote address at once.</summary>
+    [Range(1, 1_000_000)]
+    public int AddressBurst { get; set; } = 60;
+}
+
+/// <summary>
+/// Token buckets. One bucket per user, so that no user crowds out the others. A much stricter one per remote address for
+/// requests that check or hash a password.
+/// </summary>
+public static class RateLimits
+{
+    /// <summary>The policy of requests by authenticated callers.</summary>
+    public const string PerUser = "user";
+
+    /// <summary>The policy of anonymous requests, and of those with a password.</summary>
+    public const string PerAddress = "address";
+
+    private static readonly string[] s_policies = [PerUser, PerAddress];
+    private static readonly long[] s_refused = new long[2];
+
+    public static void AddRateLimits(this IHostApplicationBuilder builder)
+    {
+        builder.AddLedgerOptions<RateLimitOptions>("RateLimit");
+        LedgerTelemetry.Meter.CreateObservableCounter("ledger.rate_limited", ObserveRefused, "{request}", "Requests that were answered 429, by policy: user or address.");
+
+        builder.Services.AddRateLimiter(_ => { });
+        builder.Services.AddOptions<RateLimiterOptions>().Configure<IOptions<RateLimitOptions>, IHostEnvironment>((limiter, options, environment) =>
+        {
+            var limits = options.Value;
+            var isOn = limits.Enabled ?? !environment.IsDevelopment();
+            limiter.AddPolicy(PerUser, context =>
+                !isOn ? RateLimitPartition.GetNoLimiter(Guid.Empty)
+                : context.User.Identity is Caller caller ? RateLimitPartition.GetTokenBucketLimiter(caller.Id, _ => PerSecond(limits))
+                // Authorization refuses anonymous requests right after this.
+                : RateLimitPartition.GetNoLimiter(Guid.Empty));
+            limiter.AddPolicy(PerAddress, context =>
+                isOn
+                    ? RateLimitPartition.GetTokenBucketLimiter(NetworkOf(context.Connection.RemoteIpAddress), _ => PerMinute(limits))
+                    : RateLimitPartition.GetNoLimiter(""));
+            limiter.OnRejected = RefuseAsync;
+        });
+    }
+
+    /// <summary>The bucket of one user.</summary>
+    internal static TokenBucketRateLimiterOptions PerSecond(RateLimitOptions limits) => Bucket(limits.UserBurst, limits.UserPerSecond, TimeSpan.FromSeconds(1), 10);
+
+    /// <summary>The bucket of one remote address.</summary>
+    internal static TokenBucketRateLimiterOptions PerMinute(RateLimitOptions limits) => Bucket(limits.AddressBurst, limits.AddressPerMinute, TimeSpan.FromMinutes(1), 60);
+
+    // Tokens are whole numbers, so the period makes the rate exact. The period is no multiple of the framework's heartbeat, but the
+    // bucket of a partition counts fractions of a token.
+    private static TokenBucketRateLimiterOptions Bucket(int burst, int rate, TimeSpan per, int periods)
+    {
+        var tokens = Math.Max(1, rate / periods);
+        return new() { TokenLimit = burst, TokensPerPeriod = tokens, ReplenishmentPeriod = per * ((double)tokens / rate) };
+    }
+
+    // One IPv6 client usually has a network of 2^64 addresses.
+    private static string NetworkOf(IPAddress? address)
+    {
+        if (address is null)
+            return "";
+        if (address.IsIPv4MappedToIPv6)
+            address = address.MapToIPv4();
+        return address.AddressFamily == AddressFamily.InterNetworkV6 ? Convert.ToHexString(address.GetAddressBytes(), 0, 8) : address.ToString();
+    }
+
+    private static async ValueTask RefuseAsync(OnRejectedContext rejected, CancellationToken cancellationToken)
+    {
+        var context = rejected.HttpContext;
+        var policy = context.GetEndpoint()?.Metadata.GetMetadata<EnableRateLimitingAttribute>()?.PolicyName;
+        Interlocked.Increment(ref s_refused[policy == PerAddress ? 1 : 0]);
+        var wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromSeconds(1);
+        context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        await Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests. Retry after the time in Retry-After.")
+            .ExecuteAsync(context);
+    }
+
+    // Observed, so that each series exists at zero: Prometheus sees no increase in one that begins at 1.
+    private static IEnumerable<Measurement<long>> ObserveRefused()
+    {
+        for (var i = 0; i < s_policies.Length; i++)
+            yield return new Measurement<long>(Interlocked.Read(ref s_refused[i]), new KeyValuePair<string, object?>("policy", s_policies[i]));
+    }
+}

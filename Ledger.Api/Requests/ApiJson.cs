@@ -1,0 +1,43 @@
+using System.Text.Json.Serialization;
+using Ledger.Api.Audit;
+using Ledger.Api.Balances;
+using Ledger.Api.Currencies;
+using Ledger.Api.Identity;
+using Ledger.Api.Transactions;
+using Ledger.Api.Users;
+using Ledger.Api.Verification;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Ledger.Api.Requests;
+
+/// <summary>The JSON bodies of the API: camelCase; unknown and repeated fields are refused.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false,
+    MaxDepth = 32)]
+[JsonSerializable(typeof(DepositRequest))]
+[JsonSerializable(typeof(MoneyRequest))]
+[JsonSerializable(typeof(TransferRequest))]
+[JsonSerializable(typeof(TransactionResponse))]
+[JsonSerializable(typeof(TransactionPage))]
+[JsonSerializable(typeof(CommandBody))]
+[JsonSerializable(typeof(BalancesResponse))]
+[JsonSerializable(typeof(CurrenciesResponse))]
+[JsonSerializable(typeof(RegisterRequest))]
+[JsonSerializable(typeof(RegisterResponse))]
+[JsonSerializable(typeof(LoginRequest))]
+[JsonSerializable(typeof(TokenResponse))]
+[JsonSerializable(typeof(RefreshRequest))]
+[JsonSerializable(typeof(LogoutRequest))]
+[JsonSerializable(typeof(PasswordRequest))]
+[JsonSerializable(typeof(MeResponse))]
+[JsonSerializable(typeof(UserPage))]
+[JsonSerializable(typeof(FreezeRequest))]
+[JsonSerializable(typeof(CurrencyRequest))]
+[JsonSerializable(typeof(VerificationResponse))]
+[JsonSerializable(typeof(AuditPage))]
+[JsonSerializable(typeof(ProblemDetails))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, string[]>))]
+[JsonSerializable(typeof(Dictionary<string, string[]>))]
+internal sealed partial class ApiJson : JsonSerializerContext;

@@ -1,0 +1,39 @@
+using Ledger.Api.Errors;
+using Ledger.Core.Transactions;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace Ledger.Api.Transactions;
+
+/// <summary>The problems (422) of well-formed commands.</summary>
+internal static class CommandProblems
+{
+    /// <summary>The command was rejected before it became a transaction.</summary>
+    public static ProblemHttpResult Rejected(HttpContext context, string code) =>
+        Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code));
+
+    /// <summary>The ledger rejected the command; the problem names the transaction that records it.</summary>
+    public static ProblemHttpResult Rejected(HttpContext context, TransactionResponse transaction)
+    {
+        var code = transaction.Rejection!.Code;
+        return code == RejectionCodes.InsufficientFunds
+            ? Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code),
+                ("transactionId", transaction.Id), ("currency", transaction.Currency),
+                ("available", transaction.Rejection.Available), ("required", transaction.Amount))
+            : Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code), ("transactionId", transaction.Id));
+    }
+
+    public static ProblemHttpResult KeyReused(HttpContext context) => Problem.Of(
+        context, StatusCodes.Status422UnprocessableEntity, "idempotency_key_reused", "This Idempotency-Key was used before, with another request.");
+
+    private static string DetailOf(string code) => code switch
+    {
+        RejectionCodes.InsufficientFunds => "The available balance is lower than the amount.",
+        RejectionCodes.CurrencyUnknown => "The ledger does not have this currency.",
+        RejectionCodes.CurrencyDisabled => "This currency is disabled.",
+        RejectionCodes.AccountFrozen => "An account of this transaction is frozen.",
+        RejectionCodes.RecipientUnknown => "The user does not exist.",
+        RejectionCodes.Forbidden => "The account belongs to another user.",
+        RejectionCodes.BalanceOverflow => "The balance would exceed the largest amount that the ledger can store.",
+        _ => "The command was rejected.",
+    };
+}

@@ -1,0 +1,160 @@
+using System.Text;
+using Ledger.Core.Identity;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Identity;
+
+/// <summary>Every operation of the OpenAPI document, called by everybody who may not: API1, API3 and API5 of OWASP's list.</summary>
+public sealed class AuthorizationTests(LedgerSystem system)
+{
+    private static readonly HashSet<string> Open =
+    [
+        "POST /api/v1/identity/register", "POST /api/v1/identity/login", "POST /api/v1/identity/refresh", "GET /api/v1/currencies",
+    ];
+
+    // Operators act; these the auditor may not call.
+    private static bool IsAct(Operation operation) => operation.Path.StartsWith("/api/v1/admin", StringComparison.Ordinal) && operation.Method != HttpMethod.Get;
+
+    private static bool IsAdministration(Operation operation) => operation.Path.StartsWith("/api/v1/admin", StringComparison.Ordinal);
+
+    [Fact]
+    public async Task Nothing_but_what_is_open_by_intent_answers_without_a_token()
+    {
+        foreach (var operation in await OperationsAsync())
+        {
+            if (Open.Contains(operation.Name))
+                continue;
+            (await CallAsync(operation, null)).MustBe(401, "unauthenticated");
+            (await CallAsync(operation, "not-a-token")).MustBe(401, "invalid_token");
+        }
+    }
+
+    [Fact]
+    public async Task What_is_open_by_intent_is_in_the_document() =>
+        Assert.Superset(Open, (await OperationsAsync()).Select(operation => operation.Name).ToHashSet());
+
+    [Fact]
+    public async Task No_user_administers()
+    {
+        var user = await system.NewUserAsync();
+        var operations = (await OperationsAsync()).Where(IsAdministration).ToList();
+        Assert.True(operations.Count >= 10);
+        foreach (var operation in operations)
+            (await CallAsync(operation, user.Token)).MustBe(403, "forbidden");
+    }
+
+    [Fact]
+    public async Task An_auditor_reads_and_does_not_act()
+    {
+        var auditor = await system.NewStaffAsync(Roles.Auditor);
+        var key = await system.NewApiKeyAsync(Roles.Auditor);
+        foreach (var operation in (await OperationsAsync()).Where(IsAdministration))
+        {
+            foreach (var token in new[] { auditor.Token, key })
+            {
+                var answer = await CallAsync(operation, token);
+                if (IsAct(operation))
+                    answer.MustBe(403, "forbidden");
+                else
+                    Assert.True(answer.Status is 200 or 404, $"{operation.Name} answered an auditor {answer.Status}: {answer.Text}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task An_API_key_is_nobody_who_owns_anything()
+    {
+        var key = await system.NewApiKeyAsync(Roles.Operator);
+        foreach (var operation in (await OperationsAsync()).Where(operation => !IsAdministration(operation) && !Open.Contains(operation.Name)))
+            (await CallAsync(operation, key)).MustBe(403, "forbidden");
+    }
+
+    [Fact]
+    public async Task Whatever_has_an_id_of_another_user_is_404()
+    {
+        var owner = await system.NewUserAsync("10.00");
+        var deposit = (await owner.DepositAsync("1.00")).MustBe(201);
+        var stranger = await system.NewUserAsync("5.00");
+        var account = (await owner.GetAsync("balances/USD")).MustBe(200)["accountId"];
+
+        foreach (var operation in (await OperationsAsync()).Where(operation => operation.Path.Contains("{id", StringComparison.Ordinal) && !IsAdministration(operation)))
+        {
+            foreach (var id in new[] { deposit.TransactionId.ToString(), account!, owner.Id.ToString(), Guid.CreateVersion7().ToString() })
+                (await CallAsync(operation with { Path = operation.Path.Replace("{id}", id, StringComparison.Ordinal) }, stranger.Token)).MustBe(404, "not_found");
+        }
+        Assert.DoesNotContain(deposit.TransactionId.ToString(), (await stranger.GetAsync("transactions?limit=1000")).MustBe(200).Text);
+        Assert.Equal(5m, await stranger.BalanceAsync());
+        Assert.Equal(11m, await owner.BalanceAsync());
+    }
+
+    [Theory]
+    [InlineData("deposits", """{"currency":"USD","amount":"1.00","ownerId":"$"}""")]
+    [InlineData("deposits", """{"currency":"USD","amount":"1.00","callerId":"$"}""")]
+    [InlineData("withdrawals", """{"currency":"USD","amount":"1.00","onBehalfOf":"$"}""")]
+    [InlineData("withdrawals", """{"currency":"USD","amount":"1.00","from":"$"}""")]
+    [InlineData("transfers", """{"to":"$","currency":"USD","amount":"1.00","from":"$"}""")]
+    [InlineData("transfers", """{"to":"$","currency":"USD","amount":"1.00","accountId":"$"}""")]
+    [InlineData("deposits", """{"currency":"USD","amount":"1.00","status":"posted","id":"$"}""")]
+    public async Task A_field_that_names_somebody_else_is_refused_and_moves_nothing(string path, string body)
+    {
+        var victim = await system.NewUserAsync("10.00");
+        var attacker = await system.NewUserAsync("10.00");
+
+        (await attacker.PostAsync(path, body.Replace("$", victim.Id.ToString(), StringComparison.Ordinal))).MustBe(400, "validation_failed");
+
+        Assert.Equal((10m, 10m), (await victim.BalanceAsync(), await attacker.BalanceAsync()));
+    }
+
+    [Theory]
+    [InlineData("roles", """["operator"]""")]
+    [InlineData("role", "\"operator\"")]
+    [InlineData("emailConfirmed", "true")]
+    [InlineData("id", "\"01900000-0000-7000-8000-000000000001\"")]
+    public async Task Nobody_registers_as_more_than_a_user(string field, string value)
+    {
+        var email = $"{Guid.NewGuid():N}@example.com";
+        var body = $$"""{"email":"{{email}}","password":"{{LedgerApi.Password}}","{{field}}":{{value}}}""";
+
+        (await (await system.ApiAsync()).PostAsync("identity/register", body)).MustBe(400, "validation_failed");
+    }
+
+    [Fact]
+    public async Task A_user_deposits_for_nobody_else()
+    {
+        var victim = await system.NewUserAsync();
+        var user = await system.NewUserAsync();
+
+        (await user.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = victim.Id })).MustBe(403, "forbidden");
+        (await user.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = user.Id })).MustBe(403, "forbidden");
+    }
+
+    private async Task<IReadOnlyList<Operation>> OperationsAsync()
+    {
+        var paths = (await (await system.ApiAsync()).GetAsync("/openapi/v1.json")).MustBe(200).Json.GetProperty("paths");
+        return
+        [
+            .. paths.EnumerateObject().SelectMany(path => path.Value.EnumerateObject().Select(operation =>
+                new Operation(new HttpMethod(operation.Name.ToUpperInvariant()), path.Name, operation.Value.TryGetProperty("requestBody", out _)))),
+        ];
+    }
+
+    private async Task<Answer> CallAsync(Operation operation, string? token)
+    {
+        var path = System.Text.RegularExpressions.Regex.Replace(operation.Path, @"\{(\w+)\}", match => match.Groups[1].Value switch
+        {
+            "currency" or "code" => "USD",
+            _ => "01900000-0000-7000-8000-000000000001",
+        });
+        using var request = new HttpRequestMessage(operation.Method, path);
+        if (token is not null)
+            request.Headers.TryAddWithoutValidation("Authorization", $"Bearer {token}");
+        if (operation.HasBody)
+            request.Content = new StringContent("{}", Encoding.UTF8, "application/json");
+        return await (await system.ApiAsync()).SendAsync(request);
+    }
+
+    private sealed record Operation(HttpMethod Method, string Path, bool HasBody)
+    {
+        public string Name => $"{Method} {Path}";
+    }
+}

@@ -1,0 +1,58 @@
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.AspNetCore.Routing;
+
+namespace Ledger.Tests.Identity;
+
+/// <summary>No route without a decision about who may call it.</summary>
+public sealed class RouteTests
+{
+    private static readonly string[] OpenToEverybody =
+    [
+        "/alive", "/api/v1/currencies", "/api/v1/identity/login", "/api/v1/identity/refresh", "/api/v1/identity/register", "/health", "/live",
+        "/openapi/{documentName}.json", "/ready",
+    ];
+
+    [Fact]
+    public void Every_route_names_its_policy_or_is_open_by_intent()
+    {
+        foreach (var route in Routes())
+        {
+            var isOpen = route.Metadata.GetMetadata<IAllowAnonymous>() is not null;
+            var policies = route.Metadata.GetOrderedMetadata<IAuthorizeData>().Select(data => data.Policy).ToList();
+            Assert.True(isOpen || (policies.Count > 0 && policies.All(policy => policy is not null)), $"{route.RoutePattern.RawText} names no policy.");
+            Assert.False(isOpen && policies.Count > 0, $"{route.RoutePattern.RawText} is open and has a policy.");
+        }
+    }
+
+    [Fact]
+    public void What_is_open_to_everybody_is_on_the_list()
+    {
+        var open = Routes().Where(route => route.Metadata.GetMetadata<IAllowAnonymous>() is not null).Select(route => route.RoutePattern.RawText!)
+            .Where(path => !path.StartsWith("/scalar", StringComparison.Ordinal));
+        Assert.Equal(OpenToEverybody, open.Distinct().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Every_route_of_the_API_has_a_rate_limit()
+    {
+        foreach (var route in Routes().Where(route => route.RoutePattern.RawText!.StartsWith("/api", StringComparison.Ordinal)))
+        {
+            // The list of currencies comes from memory.
+            if (route.RoutePattern.RawText != "/api/v1/currencies")
+                Assert.True(route.Metadata.GetMetadata<EnableRateLimitingAttribute>() is not null, $"{route.RoutePattern.RawText} has no rate limit.");
+        }
+    }
+
+    // The API as it is, built and not started.
+    private static List<RouteEndpoint> Routes()
+    {
+        var app = Ledger.Api.Application.Build(
+        [
+            "--ConnectionStrings:ledgerdb=Host=127.0.0.1;Port=1;Username=nobody", "--ConnectionStrings:messaging=amqp://127.0.0.1:1", "--Ledger:Metrics:Port=0",
+        ]);
+        var routes = ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints).OfType<RouteEndpoint>().ToList();
+        Assert.True(routes.Count > 20);
+        return routes;
+    }
+}

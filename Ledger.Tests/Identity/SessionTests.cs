@@ -1,0 +1,369 @@
+using Ledger.Core.Identity;
+using Ledger.Tests.Harness;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Ledger.Tests.Identity;
+
+/// <summary>Sessions end when they should, everywhere.</summary>
+public sealed class SessionTests(LedgerSystem system)
+{
+    // What the API promises: a token that is revoked at one process is refused at every other within this time.
+    private static readonly TimeSpan Everywhere = TimeSpan.FromSeconds(5);
+
+    [Fact]
+    public async Task A_refresh_token_gets_the_next_pair_once()
+    {
+        var (api, email) = await RegisterAsync();
+        var first = await LoginAsync(api, email);
+
+        var second = (await RefreshAsync(api, first["refreshToken"]!)).MustBe(200);
+
+        Assert.Equal(("Bearer", true), (second["tokenType"], second.Json.GetProperty("expiresIn").GetInt32() is > 0 and <= 900));
+        Assert.NotEqual(first["refreshToken"], second["refreshToken"]);
+        (await api.GetAsync("identity/me", first["accessToken"])).MustBe(200);
+        (await api.GetAsync("identity/me", second["accessToken"])).MustBe(200);
+    }
+
+    /// <summary>Nobody could revoke it then: there is no session any more.</summary>
+    [Fact]
+    public async Task An_access_token_does_not_outlive_its_session()
+    {
+        var user = await system.NewUserAsync();
+        var login = await LoginAsync(user.Api, user.Email);
+        await Books.ExecuteAsync(await system.DatabaseAsync(), "update identity.sessions set expires_at = clock_timestamp() + interval '10 s' where user_id = $1", user.Id);
+
+        var last = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
+
+        Assert.InRange(last.Json.GetProperty("expiresIn").GetInt32(), 0, 10);
+        await Eventually.TrueAsync(async () => (await user.Api.GetAsync("identity/me", last["accessToken"])).Status == 401);
+    }
+
+    [Fact]
+    public async Task A_spent_refresh_token_ends_its_family_and_nothing_else()
+    {
+        var (api, email) = await RegisterAsync();
+        var stolen = await LoginAsync(api, email);
+        var other = await LoginAsync(api, email);
+        var next = (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(200);
+
+        (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(401, "invalid_token");
+
+        (await api.GetAsync("identity/me", stolen["accessToken"])).MustBe(401, "invalid_token");
+        (await api.GetAsync("identity/me", next["accessToken"])).MustBe(401, "invalid_token");
+        (await RefreshAsync(api, next["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await api.GetAsync("identity/me", other["accessToken"])).MustBe(200);
+        (await RefreshAsync(api, other["refreshToken"]!)).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Of_many_who_refresh_with_one_token_at_once_one_succeeds_and_the_family_ends()
+    {
+        var apis = await system.ApisAsync();
+        var (_, email) = await RegisterAsync();
+        var login = await LoginAsync(apis[0], email);
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => RefreshAsync(apis[i % 2], login["refreshToken"]!)));
+
+        var winner = Assert.Single(answers, answer => answer.Status == 200);
+        await RefusedAsync(apis[0], winner["accessToken"]!);
+        await RefusedAsync(apis[1], winner["accessToken"]!);
+    }
+
+    [Fact]
+    public async Task A_refresh_while_its_user_is_frozen_spends_nothing_and_is_no_theft()
+    {
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync();
+        var login = await LoginAsync(user.Api, user.Email);
+
+        // As a refresh sees it that comes between a freeze and the end of the sessions.
+        await Books.ExecuteAsync(database, "update identity.users set frozen_at = clock_timestamp() where id = $1", user.Id);
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
+        await Books.ExecuteAsync(database, "update identity.users set frozen_at = null where id = $1", user.Id);
+
+        var next = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
+        Assert.Equal(0, await TheftsAsync());
+        // What is theft still is.
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await RefreshAsync(user.Api, next["refreshToken"]!)).MustBe(401, "invalid_token");
+        Assert.Equal(1, await TheftsAsync());
+
+        Task<long> TheftsAsync() => Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user.Id.ToString(), AuditActions.RefreshReused);
+    }
+
+    [Theory]
+    [InlineData("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+    [InlineData("' or 1=1 --")]
+    [InlineData("\u0000")]
+    public async Task An_invented_refresh_token_gets_nothing(string token) =>
+        (await RefreshAsync(await system.ApiAsync(), token)).MustBe(401, "invalid_token");
+
+    [Fact]
+    public async Task A_refresh_without_token_is_told_so() =>
+        (await (await system.ApiAsync()).PostAsync("identity/refresh", "{}")).MustBe(400, "validation_failed");
+
+    [Fact]
+    public async Task Logout_with_a_refresh_token_ends_that_session_at_every_API()
+    {
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var here = await LoginAsync(api, email);
+        var there = await LoginAsync(api, email);
+
+        (await api.PostAsync("identity/logout", new { refreshToken = there["refreshToken"] }, here["accessToken"])).MustBe(204);
+
+        (await apis[0].GetAsync("identity/me", there["accessToken"])).MustBe(401, "invalid_token");
+        await RefusedAsync(apis[1], there["accessToken"]!);
+        (await RefreshAsync(api, there["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await apis[1].GetAsync("identity/me", here["accessToken"])).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Logout_without_a_body_ends_every_session_of_the_user_and_of_nobody_else()
+    {
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var one = await LoginAsync(api, email);
+        var two = await LoginAsync(api, email);
+        var neighbour = await system.NewUserAsync();
+
+        using var logout = new HttpRequestMessage(HttpMethod.Post, "/api/v1/identity/logout");
+        logout.Headers.Authorization = new("Bearer", one["accessToken"]);
+        (await api.SendAsync(logout)).MustBe(204);
+
+        foreach (var token in new[] { one["accessToken"]!, two["accessToken"]! })
+        {
+            await RefusedAsync(apis[0], token);
+            await RefusedAsync(apis[1], token);
+        }
+        (await neighbour.GetAsync("identity/me")).MustBe(200);
+    }
+
+    [Fact]
+    public async Task Nobody_ends_anothers_session_with_its_refresh_token()
+    {
+        var (api, email) = await RegisterAsync();
+        var login = await LoginAsync(api, email);
+        var stranger = await system.NewUserAsync();
+
+        (await stranger.PostAsync("identity/logout", new { refreshToken = login["refreshToken"] })).MustBe(204);
+
+        (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_logout_that_ends_no_session_leaves_no_trace()
+    {
+        var database = await system.DatabaseAsync();
+        var (api, email) = await RegisterAsync();
+        var (mine, other) = (await LoginAsync(api, email), await LoginAsync(api, email));
+        var user = (await api.GetAsync("identity/me", mine["accessToken"])).MustBe(200)["userId"]!;
+
+        (await LogoutAsync("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).MustBe(204);
+        Assert.Equal(0, await SignOutsAsync());
+        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        Assert.Equal(1, await SignOutsAsync());
+        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        Assert.Equal(1, await SignOutsAsync());
+
+        Task<Answer> LogoutAsync(string refreshToken) => api.PostAsync("identity/logout", new { refreshToken }, mine["accessToken"]);
+        Task<long> SignOutsAsync() => Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user, AuditActions.SignedOut);
+    }
+
+    [Fact]
+    public async Task A_changed_password_ends_the_other_sessions_and_the_old_password()
+    {
+        const string NewPassword = "seven quiet harbours";
+        var apis = await system.ApisAsync();
+        var (api, email) = await RegisterAsync();
+        var mine = await LoginAsync(api, email);
+        var theirs = await LoginAsync(api, email);
+
+        (await api.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword = NewPassword }, mine["accessToken"])).MustBe(204);
+
+        (await api.GetAsync("identity/me", mine["accessToken"])).MustBe(200);
+        await RefusedAsync(apis[1], theirs["accessToken"]!);
+        (await RefreshAsync(api, theirs["refreshToken"]!)).MustBe(401, "invalid_token");
+        (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(401, "invalid_credentials");
+        (await api.PostAsync("identity/login", new { email, password = NewPassword })).MustBe(200);
+    }
+
+    [Fact]
+    public async Task A_password_whose_sessions_cannot_be_ended_is_not_changed_either()
+    {
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync();
+        var other = await LoginAsync(user.Api, user.Email);
+        await using (await TriggerAsync("update on identity.sessions", $"new.user_id = '{user.Id}'", "raise 'not now'"))
+            (await ChangePasswordAsync(user)).MustBe(500);
+
+        (await LoginAsync(user.Api, user.Email)).MustBe(200);
+        (await RefreshAsync(user.Api, other["refreshToken"]!)).MustBe(200);
+        Assert.Equal(0, await Books.NumberAsync(
+            database, "select count(*) from identity.audit where subject = $1 and action = $2", user.Id.ToString(), AuditActions.PasswordChanged));
+    }
+
+    /// <summary>A login that has seen the old password, and is not done, belongs to the sessions that a change ends.</summary>
+    [Fact]
+    public async Task A_login_with_the_old_password_that_a_change_overtakes_has_no_session()
+    {
+        var user = await system.NewUserAsync();
+        await using var gate = await GateAsync("insert on identity.sessions", $"new.user_id = '{user.Id}'");
+
+        var login = LoginAsync(user.Api, user.Email);
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= 1);
+        var change = ChangePasswordAsync(user);
+        await Eventually.TrueAsync(async () => change.IsCompleted || await gate.WaitingAsync() >= 2);
+        await gate.OpenAsync();
+
+        (await change).MustBe(204);
+        await RefusedAsync(user.Api, (await login)["accessToken"]!);
+        (await RefreshAsync(user.Api, (await login)["refreshToken"]!)).MustBe(401, "invalid_token");
+    }
+
+    /// <summary>Whoever knows the old password, and is not done, cannot replace the new one.</summary>
+    [Fact]
+    public async Task A_change_of_the_password_that_another_one_overtakes_changes_nothing()
+    {
+        var one = await system.NewUserAsync();
+        var other = one with { Token = (await LoginAsync(one.Api, one.Email))["accessToken"]! };
+        var passwords = new[] { "seven quiet harbours", "nine loud mountains" };
+        await using var gate = await GateAsync("update on identity.users", $"new.id = '{one.Id}'");
+
+        var changes = Task.WhenAll(ChangePasswordAsync(one, passwords[0]), ChangePasswordAsync(other, passwords[1]));
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= 2);
+        await gate.OpenAsync();
+
+        var answers = await changes;
+        var winner = Array.FindIndex(answers, answer => answer.Status == 204);
+        answers[1 - winner].MustBe(401, "invalid_credentials");
+        (await one.Api.PostAsync("identity/login", new { email = one.Email, password = passwords[winner] })).MustBe(200);
+        (await one.Api.GetAsync("identity/me", winner == 0 ? one.Token : other.Token)).MustBe(200);
+        await RefusedAsync(one.Api, winner == 0 ? other.Token : one.Token);
+        Assert.Equal(1, await Books.NumberAsync(
+            await system.DatabaseAsync(), "select count(*) from identity.audit where subject = $1 and action = $2", one.Id.ToString(), AuditActions.PasswordChanged));
+    }
+
+    /// <summary>After the number of rounds was raised, a login hashes the password anew: of some at once, one does, and the others find its hash.</summary>
+    [Fact]
+    public async Task Logins_at_once_that_hash_a_password_anew_all_succeed()
+    {
+        const int Logins = 3;
+        var user = await system.NewUserAsync();
+        await Books.ExecuteAsync(
+            await system.DatabaseAsync(), "update identity.users set password_hash = $2 where id = $1",
+            user.Id, new PasswordHasher<User>(Options.Create(new PasswordHasherOptions { IterationCount = 1 })).HashPassword(new User(), LedgerApi.Password));
+        await using var gate = await GateAsync("update on identity.users", $"new.id = '{user.Id}'");
+
+        var logins = Task.WhenAll(Enumerable.Range(0, Logins).Select(_ => LoginAsync(user.Api, user.Email)));
+        await Eventually.TrueAsync(async () => await gate.WaitingAsync() >= Logins);
+        await gate.OpenAsync();
+
+        Assert.Equal(Logins, (await logins).Select(login => login["refreshToken"]).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task A_password_is_changed_by_whoever_knows_it_alone_and_guesses_count()
+    {
+        var user = await system.NewUserAsync();
+        Answer answer;
+        var attempts = 0;
+        do
+        {
+            answer = await user.PostAsync("identity/password", new { currentPassword = "wrong password", newPassword = "seven quiet harbours" });
+            Assert.True(++attempts <= 10, "Ten guesses did not lock the address.");
+        }
+        while (answer.Status == 401 && answer.Code == "invalid_credentials");
+
+        answer.MustBe(429, "rate_limited");
+    }
+
+    [Fact]
+    public async Task A_refreshed_session_of_a_new_operator_has_the_role()
+    {
+        var (api, email) = await RegisterAsync();
+        var login = await LoginAsync(api, email);
+        (await api.GetAsync("admin/users", login["accessToken"])).MustBe(403, "forbidden");
+
+        await Books.ExecuteAsync(await system.DatabaseAsync(), """
+            insert into identity.user_roles (user_id, role_id)
+            select u.id, r.id from identity.users u, identity.roles r where u.email = $1 and r.name = 'operator'
+            """, email);
+
+        var refreshed = (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
+        (await api.GetAsync("admin/users", refreshed["accessToken"])).MustBe(200);
+    }
+
+    private static Task<Answer> ChangePasswordAsync(LedgerUser user, string newPassword = "seven quiet harbours") =>
+        user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword });
+
+    /// <summary>A trigger on some rows, until it is disposed of.</summary>
+    private async Task<Trigger> TriggerAsync(string before, string when, string statement)
+    {
+        var database = await system.DatabaseAsync();
+        var name = $"of_a_test_{Guid.NewGuid():N}";
+        await Books.ExecuteAsync(database, $"create function identity.{name}() returns trigger language plpgsql as $$ begin {statement}; return new; end $$");
+        await Books.ExecuteAsync(database, $"create trigger {name} before {before} for each row when ({when}) execute function identity.{name}()");
+        return new Trigger(database, name);
+    }
+
+    /// <summary>A trigger that whoever writes some rows waits in until the gate is open.</summary>
+    private async Task<Gate> GateAsync(string before, string when)
+    {
+        var number = Random.Shared.NextInt64();
+        var trigger = await TriggerAsync(before, when, $"perform pg_advisory_xact_lock_shared({number})");
+        var database = await system.DatabaseAsync();
+        var connection = await database.OpenConnectionAsync();
+        await using var close = new NpgsqlCommand($"select pg_advisory_lock({number})", connection);
+        await close.ExecuteNonQueryAsync();
+        return new Gate(database, trigger, connection, number);
+    }
+
+    private sealed class Trigger(NpgsqlDataSource database, string name) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync() => await Books.ExecuteAsync(database, $"drop function identity.{name}() cascade");
+    }
+
+    private sealed class Gate(NpgsqlDataSource database, Trigger trigger, NpgsqlConnection connection, long number) : IAsyncDisposable
+    {
+        /// <summary>How many wait for the gate, or for somebody who does.</summary>
+        public Task<long> WaitingAsync() => Books.NumberAsync(database, """
+            with recursive held (pid) as (
+                select $1
+                union
+                select a.pid from pg_stat_activity a join held h on h.pid = any (pg_blocking_pids(a.pid)))
+            select count(*) - 1 from held
+            """, connection.ProcessID);
+
+        public async Task OpenAsync()
+        {
+            await using var open = new NpgsqlCommand($"select pg_advisory_unlock({number})", connection);
+            await open.ExecuteNonQueryAsync();
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            // Whatever the test came to: nobody is left waiting.
+            await OpenAsync();
+            await connection.DisposeAsync();
+            await trigger.DisposeAsync();
+        }
+    }
+
+    private static Task<Answer> RefreshAsync(LedgerApi api, string refreshToken) => api.PostAsync("identity/refresh", new { refreshToken });
+
+    private static async Task<Answer> LoginAsync(LedgerApi api, string email) =>
+        (await api.PostAsync("identity/login", new { email, password = LedgerApi.Password })).MustBe(200);
+
+    private static Task RefusedAsync(LedgerApi api, string token) => Eventually.RefusedAsync(Everywhere, () => api.GetAsync("identity/me", token));
+
+    private async Task<(LedgerApi Api, string Email)> RegisterAsync()
+    {
+        var user = await system.NewUserAsync();
+        return (user.Api, user.Email);
+    }
+}

@@ -1,0 +1,25 @@
+using Ledger.Api;
+using Ledger.Core.Persistence;
+using Ledger.Tests.Harness;
+using Npgsql;
+
+namespace Ledger.Tests.Persistence;
+
+/// <summary>What endpoints borrow from the pool comes back, however their reads end.</summary>
+public sealed class DatabaseCallsTests(LedgerSystem system)
+{
+    [Theory]
+    [InlineData("select 1 / 0")]
+    [InlineData("select pg_sleep(60)")]
+    public async Task A_read_that_fails_or_that_nobody_waits_for_gives_its_connection_back(string sql)
+    {
+        await using var api = await system.RoleAsync(DatabaseRoles.Api, maxPoolSize: 1);
+        var user = Guid.CreateVersion7();
+        using (var gone = new CancellationTokenSource(TimeSpan.FromMilliseconds(300)))
+            await Assert.ThrowsAnyAsync<Exception>(() => api.ReadForAsync(user, gone.Token, new NpgsqlBatchCommand(sql)));
+
+        await using var reader = await api.ReadForAsync(user, CancellationToken.None, new NpgsqlBatchCommand("select 1"));
+
+        Assert.True(await reader.ReadAsync());
+    }
+}

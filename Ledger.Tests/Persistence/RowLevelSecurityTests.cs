@@ -1,0 +1,197 @@
+using Ledger.Core.Persistence;
+using Ledger.Tests.Harness;
+using Npgsql;
+
+namespace Ledger.Tests.Persistence;
+
+/// <summary>
+/// What would happen if the API's own filter were missing from a query: the same statements, asked as the API's role, without
+/// "where owner_id = …". And what that role cannot do at all.
+/// </summary>
+public sealed class RowLevelSecurityTests(LedgerSystem system)
+{
+    [Theory]
+    [InlineData("select owner_id from ledger.accounts")]
+    [InlineData("select a.owner_id from ledger.entries e join ledger.accounts a on a.id = e.account_id")]
+    [InlineData("select owner_id from ledger.transactions where counterparty_id is null")]
+    [InlineData("select owner_id from ledger.idempotency_keys")]
+    [InlineData("select owner_id from ledger.pending_commands union all select ledger.caller()")]
+    public async Task A_query_without_its_filter_shows_the_callers_rows_alone(string sql)
+    {
+        var (one, two) = (await BusyUserAsync(), await BusyUserAsync());
+        await using var api = await ApiRoleAsync();
+
+        foreach (var user in new[] { one, two })
+            Assert.Equal([user.Id], (await OwnersAsync(api, sql, user.Id)).Distinct());
+        Assert.DoesNotContain(await OwnersAsync(api, sql, Guid.CreateVersion7()), owner => owner == one.Id || owner == two.Id);
+        Assert.DoesNotContain(await OwnersAsync(api, sql, null), owner => owner == one.Id || owner == two.Id);
+    }
+
+    [Fact]
+    public async Task Entries_on_anothers_account_are_not_there_whatever_asks_for_them()
+    {
+        var (sender, recipient) = (await BusyUserAsync(), await BusyUserAsync());
+        var transfer = (await sender.TransferAsync(recipient, "1.00")).MustBe(201).TransactionId;
+        await using var api = await ApiRoleAsync();
+
+        Assert.Equal(2, await Books.NumberAsync(await system.DatabaseAsync(), "select count(*) from ledger.entries where transaction_id = $1", transfer));
+        Assert.Equal([sender.Id], await OwnersAsync(api, EntriesOf(transfer), sender.Id));
+        Assert.Equal([recipient.Id], await OwnersAsync(api, EntriesOf(transfer), recipient.Id));
+        Assert.Empty(await OwnersAsync(api, EntriesOf(transfer), Guid.CreateVersion7()));
+
+        static string EntriesOf(Guid transfer) =>
+            $"select coalesce(a.owner_id, '00000000-0000-0000-0000-000000000000') from ledger.entries e left join ledger.accounts a on a.id = e.account_id where e.transaction_id = '{transfer}'";
+    }
+
+    [Fact]
+    public async Task A_rejected_transfer_is_between_the_sender_and_the_ledger()
+    {
+        var (sender, recipient) = (await BusyUserAsync(), await BusyUserAsync());
+        var rejected = (await sender.TransferAsync(recipient, "1000.00")).MustBe(422, "insufficient_funds").TransactionId;
+        await using var api = await ApiRoleAsync();
+
+        var sql = $"select owner_id from ledger.transactions where id = '{rejected}'";
+        Assert.Single(await OwnersAsync(api, sql, sender.Id));
+        Assert.Empty(await OwnersAsync(api, sql, recipient.Id));
+    }
+
+    [Fact]
+    public async Task The_caller_of_one_batch_is_not_the_next_ones()
+    {
+        var user = await BusyUserAsync();
+        await using var api = await ApiRoleAsync(maxPoolSize: 1);
+
+        Assert.NotEmpty(await OwnersAsync(api, "select owner_id from ledger.accounts", user.Id));
+        Assert.Empty(await OwnersAsync(api, "select owner_id from ledger.accounts", null));
+        Assert.Equal("ledger_api", await ScalarAsync(api, "select current_user::text"));
+    }
+
+    [Theory]
+    [InlineData("update ledger.accounts set posted = 1000000")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', gen_random_uuid(), 'USD')")]
+    [InlineData("delete from ledger.transactions")]
+    [InlineData("insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount) values (gen_random_uuid(), now(), gen_random_uuid(), 'USD', 1)")]
+    [InlineData("update ledger.currencies set exponent = 0")]
+    [InlineData("insert into identity.user_roles select u.id, r.id from identity.users u, identity.roles r")]
+    [InlineData("update identity.users set email = 'me@example.com'")]
+    [InlineData("update identity.users set frozen_at = null")]
+    [InlineData("insert into identity.api_keys (id, name, role, hash, expires_at) values (gen_random_uuid(), 'x', 'operator', 'x', now())")]
+    [InlineData("update identity.api_keys set revoked_at = null")]
+    [InlineData("delete from identity.audit")]
+    [InlineData("update identity.audit set actor_id = null")]
+    [InlineData("alter table ledger.accounts disable row level security")]
+    [InlineData("create table ledger.mine (id int)")]
+    public Task The_APIs_role_cannot(string sql) => RefusedAsync(DatabaseRoles.Api, sql);
+
+    [Fact]
+    public async Task The_APIs_role_records_no_command_for_anybody_but_its_caller()
+    {
+        var (victim, attacker) = (await BusyUserAsync(), await BusyUserAsync());
+        await using var api = await ApiRoleAsync();
+
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => OwnersAsync(
+            api, $"insert into ledger.pending_commands (id, owner_id, command) values (gen_random_uuid(), '{victim.Id}', '{{}}') returning owner_id", attacker.Id));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+    }
+
+    [Theory]
+    [InlineData(DatabaseRoles.Api, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
+    [InlineData(DatabaseRoles.Worker, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
+    [InlineData(DatabaseRoles.Api, "open_settlement_accounts", "code text")]
+    [InlineData(DatabaseRoles.Worker, "open_settlement_accounts", "code text")]
+    public async Task No_role_makes_the_ledgers_triggers_work_on_a_table_of_its_own(string role, string function, string columns)
+    {
+        var refused = await RefusedAsync(role, $"""
+            create temp table mine ({columns});
+            create trigger mine after insert on mine referencing new table as written for each statement execute function ledger.{function}();
+            """);
+
+        Assert.Contains(function, refused.MessageText, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("select password_hash from identity.users")]
+    [InlineData("select xml from identity.data_protection_keys")]
+    [InlineData("select hash from identity.api_keys")]
+    [InlineData("insert into identity.sessions (id, user_id, expires_at) values (gen_random_uuid(), gen_random_uuid(), now())")]
+    public Task The_workers_role_knows_nothing_of_identity(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+
+    [Theory]
+    [InlineData("update ledger.accounts set posted = posted + 1")]
+    [InlineData("update ledger.accounts set allow_negative = true")]
+    [InlineData("update ledger.accounts set status = 'open'")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, currency, posted) values (gen_random_uuid(), 'user', gen_random_uuid(), 'USD', 1)")]
+    [InlineData("update ledger.accounts set held = 0")]
+    [InlineData("delete from ledger.accounts")]
+    [InlineData("update ledger.transactions set amount = 1")]
+    [InlineData("delete from ledger.entries")]
+    public Task The_workers_role_moves_no_balance_but_by_entries(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+
+    [Theory]
+    [InlineData("update identity.users set frozen_at = null")]
+    [InlineData("update ledger.currencies set exponent = 0")]
+    [InlineData("insert into ledger.currencies (code, exponent, name) values ('XXX', 2, 'X')")]
+    [InlineData("update ledger.idempotency_keys set transaction_id = gen_random_uuid()")]
+    [InlineData("delete from ledger.idempotency_keys")]
+    [InlineData("update ledger.pending_commands set command = '{}'")]
+    [InlineData("delete from ledger.verifications")]
+    public Task The_workers_role_writes_what_it_has_to_and_nothing_else(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+
+    [Theory]
+    [InlineData("update identity.audit set action = 'nothing'")]
+    [InlineData("delete from identity.audit")]
+    [InlineData("truncate identity.audit")]
+    public async Task The_audit_trail_is_append_only_for_its_owner_too(string sql)
+    {
+        // A login, so that there is something in it.
+        await system.NewUserAsync();
+
+        Assert.Equal(PostgresErrorCodes.RestrictViolation, (await Assert.ThrowsAsync<PostgresException>(
+            async () => await Books.ExecuteAsync(await system.DatabaseAsync(), sql))).SqlState);
+    }
+
+    private async Task<PostgresException> RefusedAsync(string role, string sql)
+    {
+        await using var database = await system.RoleAsync(role);
+
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => ScalarAsync(database, sql));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+        return refused;
+    }
+
+    private async Task<LedgerUser> BusyUserAsync()
+    {
+        var user = await system.NewUserAsync();
+        (await user.DepositAsync("10.00", key: "first")).MustBe(201);
+        (await user.DepositAsync("20.00", "EUR")).MustBe(201);
+        return user;
+    }
+
+    private Task<NpgsqlDataSource> ApiRoleAsync(int maxPoolSize = 5) => system.RoleAsync(DatabaseRoles.Api, maxPoolSize);
+
+    private static async Task<List<Guid>> OwnersAsync(NpgsqlDataSource database, string sql, Guid? caller)
+    {
+        await using var batch = database.CreateBatch();
+        if (caller is { } user)
+            batch.BatchCommands.Add(DatabaseRoles.ActFor(user));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(sql));
+        await using var reader = await batch.ExecuteReaderAsync();
+        if (caller is not null)
+            await reader.NextResultAsync();
+        var owners = new List<Guid>();
+        while (await reader.ReadAsync())
+        {
+            if (!reader.IsDBNull(0))
+                owners.Add(reader.GetGuid(0));
+        }
+        return owners;
+    }
+
+    private static async Task<object?> ScalarAsync(NpgsqlDataSource database, string sql)
+    {
+        await using var command = database.CreateCommand(sql);
+        return await command.ExecuteScalarAsync();
+    }
+}
