@@ -73,12 +73,19 @@ public sealed class RenderingTests
         Assert.Contains(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Fact]
-    public async Task Helm_finds_nothing_to_complain_of() =>
-        await Repository.OutputOfAsync("helm", "lint", "--strict", "deploy/helm/ledger");
+    public async Task Helm_lint_finds_nothing() => await HelmAsync("lint", "--strict", "deploy/helm/ledger");
 
-    // For the oldest Kubernetes that it says it is for, whatever this Helm takes for usual.
-    private static Task<string> TemplateAsync(params string[] arguments) => Repository.OutputOfAsync(
-        "helm", ["template", "ledger", "deploy/helm/ledger", "--namespace", "ledger", "--kube-version", "1.30.0", .. arguments]);
+    // The oldest Kubernetes that the chart admits, so that Helm's own default does not matter.
+    private static Task<string> TemplateAsync(params string[] arguments) =>
+        HelmAsync(["template", "ledger", "deploy/helm/ledger", "--namespace", "ledger", "--kube-version", "1.30.0", .. arguments]);
+
+    private static async Task<string> HelmAsync(params string[] arguments)
+    {
+        var (exitCode, output, errors) = await Repository.RunAsync(Repository.PathOf("scripts/helm.sh"), arguments);
+        Assert.SkipWhen(exitCode == 77, errors.Trim());
+        Assert.True(exitCode == 0, $"helm {string.Join(' ', arguments)} ended with exit code {exitCode}.\n{output}\n{errors}");
+        return output;
+    }
 
     [Theory]
     [MemberData(nameof(Rendering.Names), MemberType = typeof(Rendering))]
