@@ -39,8 +39,9 @@ stringData:
   POSTGRES_PASSWORD: $postgres
   RABBITMQ_DEFAULT_PASS: $messaging
   ConnectionStrings__ledgerdb: Host=postgres;Port=5432;Database=ledgerdb;Username=postgres;Password=$postgres;Maximum Pool Size=16
-  # Its whole name: KEDA, in a namespace of its own, looks at the queue by it.
   ConnectionStrings__messaging: amqp://guest:$messaging@messaging.$namespace.svc:5672
+  # For KEDA, which runs in another namespace and therefore needs the qualified name.
+  RABBITMQ_MANAGEMENT_URL: http://guest:$messaging@messaging.$namespace.svc:15672/
 MANIFEST
 }
 

@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Ledger.Api.Commands;
 using Ledger.Api.Http;
 using Ledger.Api.Identity;
-using Ledger.Core.Messaging;
 using Ledger.ServiceDefaults;
 using Ledger.ServiceDefaults.Telemetry;
 using Ledger.Worker.Posting;
@@ -130,13 +129,16 @@ public sealed class ContractTests
         var secret = Assert.Single(Yaml.Parse(await Repository.OutputOfAsync("bash", "deploy/create-secret.sh", "--print")));
         var keys = secret.Fields("stringData").Select(field => field.Key).Order(StringComparer.Ordinal).ToList();
 
+        var asked = new HashSet<string>();
         foreach (var rendering in Rendering.Names.Select(row => Rendering.Load(row)).Where(rendering => !rendering.HasOperators))
         {
             var references = rendering.Workloads.SelectMany(Rendering.ContainersOf).SelectMany(container => container.Items("env"))
-                .Select(variable => variable.At("valueFrom.secretKeyRef")).OfType<JsonNode>().ToList();
+                .Select(variable => variable.At("valueFrom.secretKeyRef")).OfType<JsonNode>()
+                .Concat(rendering.OfKind("TriggerAuthentication").SelectMany(authentication => authentication.Items("spec.secretTargetRef"))).ToList();
             Assert.All(references, reference => Assert.Equal(Rendering.NameOf(secret), reference.Text("name")));
-            Assert.Equal(keys, references.Select(reference => reference.Text("key")!).Distinct().Order(StringComparer.Ordinal));
+            asked.UnionWith(references.Select(reference => reference.Text("key")!));
         }
+        Assert.Equal(keys, asked.Order(StringComparer.Ordinal));
         // The connection strings name services that exist.
         Assert.Contains($"Host={ResourceNames.Postgres};", secret.Text("stringData.ConnectionStrings__ledgerdb"), StringComparison.Ordinal);
         Assert.Equal($"{ResourceNames.Messaging}.{secret.Text("metadata.namespace")}.svc", new Uri(secret.Text("stringData.ConnectionStrings__messaging")!).Host);
@@ -150,15 +152,6 @@ public sealed class ContractTests
         Assert.Equal($"{new HttpOptions().MaxBodyBytes / 1024}k", annotations["nginx.ingress.kubernetes.io/proxy-body-size"]!.ToString());
         Assert.Contains($"proxy-body-size: {annotations["nginx.ingress.kubernetes.io/proxy-body-size"]}\n", Repository.Read("deploy/helm/ledger/values.yaml"), StringComparison.Ordinal);
         Assert.Equal("true", annotations["nginx.ingress.kubernetes.io/ssl-redirect"]!.ToString());
-    }
-
-    [Fact]
-    public void The_workers_autoscaler_looks_at_the_queue_that_the_workers_read()
-    {
-        var triggers = Rendering.Load("production").The("ScaledObject", "worker").Items("spec.triggers").ToDictionary(trigger => trigger.Text("type")!);
-
-        Assert.Equal(Topology.CommandQueue, triggers["rabbitmq"].Text("metadata.queueName"));
-        Assert.Contains($"record: {triggers["prometheus"].Text("metadata.query")}\n", Repository.Read("deploy/prometheus/ledger.rules.yml"), StringComparison.Ordinal);
     }
 
     [Fact]

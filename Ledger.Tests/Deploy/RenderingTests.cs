@@ -48,6 +48,10 @@ public sealed class RenderingTests
         await Repository.ApproveAsync("helm", await TemplateAsync());
 
     [Fact]
+    public async Task Helm_with_KEDA_renders_the_approved_documents() => await Repository.ApproveAsync("helm-keda", await TemplateAsync(
+        "--set", "worker.autoscaling.keda.enabled=true,worker.autoscaling.keda.prometheus=http://prometheus-operated.monitoring.svc:9090"));
+
+    [Fact]
     public async Task Helm_writes_a_number_of_a_values_file_as_it_stands()
     {
         var values = Path.GetTempFileName();
