@@ -1,6 +1,6 @@
 namespace Ledger.Tests.Deploy;
 
-/// <summary>What is generated is what is committed.</summary>
+/// <summary>Generated manifests equal the committed ones.</summary>
 public sealed class RenderingTests
 {
     private static readonly Dictionary<string, string> s_images = new()
@@ -10,9 +10,9 @@ public sealed class RenderingTests
         ["migrations"] = $"ledger/cli:{Repository.Version}",
     };
 
-    /// <summary>A difference is approved by <c>deploy/generate.sh</c>, or by copying the files that this leaves in <c>Ledger.Tests/Approved/aspirate.received.output</c>.</summary>
+    /// <summary>To approve a difference, run <c>deploy/generate.sh</c> or copy the files from <c>Ledger.Tests/Approved/aspirate.received.output</c>.</summary>
     [Fact]
-    public void Aspirate_output_is_what_the_templates_make_of_the_approved_manifest()
+    public void Aspirate_output_equals_the_templates_rendered_with_the_approved_manifest()
     {
         var received = Repository.PathOf("Ledger.Tests/Approved/aspirate.received.output");
         var files = Aspirate.Generate(
@@ -32,7 +32,7 @@ public sealed class RenderingTests
     }
 
     [Fact]
-    public void All_seven_templates_of_Aspirate_are_there() => Assert.Equal(
+    public void The_folder_has_all_seven_templates_that_Aspirate_reads() => Assert.Equal(
         ["dapr-component", "dashboard", "deployment", "kustomization", "namespace", "service", "statefulset"],
         Directory.GetFiles(Repository.PathOf("deploy/aspirate"), "*.hbs").Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal));
 
@@ -41,18 +41,18 @@ public sealed class RenderingTests
     [InlineData("minikube", "deploy/overlays/minikube")]
     [InlineData("production", "deploy/overlays/production")]
     public async Task Kustomize_renders_the_approved_documents(string name, string folder) =>
-        await Repository.ApproveAsync(name, await Repository.OutputOfAsync("kubectl", "kustomize", folder));
+        await Rendering.ApproveAsync(name, await Repository.OutputOfAsync("kubectl", "kustomize", folder));
 
     [Fact]
     public async Task Helm_renders_the_approved_documents() =>
-        await Repository.ApproveAsync("helm", await TemplateAsync());
+        await Rendering.ApproveAsync("helm", await TemplateAsync());
 
     [Fact]
-    public async Task Helm_with_KEDA_renders_the_approved_documents() => await Repository.ApproveAsync("helm-keda", await TemplateAsync(
+    public async Task Helm_with_KEDA_renders_the_approved_documents() => await Rendering.ApproveAsync("helm-keda", await TemplateAsync(
         "--set", "worker.autoscaling.keda.enabled=true,worker.autoscaling.keda.prometheus=http://prometheus-operated.monitoring.svc:9090"));
 
     [Fact]
-    public async Task Helm_writes_a_number_of_a_values_file_as_it_stands()
+    public async Task Helm_keeps_the_notation_of_a_number_in_a_values_file()
     {
         var values = Path.GetTempFileName();
         await File.WriteAllTextAsync(values, "config: { Ledger__Http__MaxBodyBytes: 1048576, Ledger__Verification__Enabled: true }", TestContext.Current.CancellationToken);
@@ -66,14 +66,14 @@ public sealed class RenderingTests
     [Theory]
     [InlineData("postgres.enabled=false,messaging.enabled=false", "StatefulSet")]
     [InlineData("networkPolicy.enabled=false", "NetworkPolicy")]
-    public async Task A_switch_of_the_chart_takes_away_what_it_says(string values, string kind) =>
+    public async Task A_switch_of_the_chart_removes_its_objects(string values, string kind) =>
         Assert.DoesNotContain(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Theory]
     [InlineData("ingress.enabled=true", "Ingress")]
     [InlineData("worker.autoscaling.keda.enabled=true", "ScaledObject")]
     [InlineData("monitoring.podMonitor=true", "PodMonitor")]
-    public async Task A_switch_of_the_chart_adds_what_it_says(string values, string kind) =>
+    public async Task A_switch_of_the_chart_adds_its_objects(string values, string kind) =>
         Assert.Contains(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Fact]
@@ -93,7 +93,7 @@ public sealed class RenderingTests
 
     [Theory]
     [MemberData(nameof(Rendering.Names), MemberType = typeof(Rendering))]
-    public void Every_document_is_an_object_with_a_name_of_its_own(string name)
+    public void Every_document_is_an_object_with_a_unique_kind_and_name(string name)
     {
         var rendering = Rendering.Load(name);
 
