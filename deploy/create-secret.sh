@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Creates the Secret that aspirate-output, the minikube overlay and the Helm chart refer to, with passwords made up here. It
-# is made once: the servers keep the password that their volume was made with. To rotate: docs/operations.md.
+# Creates the Secret of aspirate-output, the minikube overlay and the Helm chart, with random passwords. An existing Secret stays
+# as it is, because the servers store the passwords in their volumes. docs/operations.md says how to rotate them.
 #
 #   deploy/create-secret.sh                     in namespace ledger of kubectl's current context
-#   deploy/create-secret.sh --namespace NAME    in another one
-#   deploy/create-secret.sh --print             writes the manifest to standard output and touches no cluster
+#   deploy/create-secret.sh --namespace NAME    in another namespace
+#   deploy/create-secret.sh --print             prints the manifest and changes no cluster
 set -euo pipefail
 
 usage() {
@@ -21,7 +21,7 @@ while (($# > 0)); do
     esac
 done
 
-# Letters and digits: RabbitMQ's password is part of a URI.
+# Letters and digits only, because RabbitMQ's password is part of a URI.
 password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 manifest() {
@@ -53,7 +53,7 @@ fi
 command -v kubectl >/dev/null || { echo "create-secret: kubectl is missing." >&2; exit 1; }
 kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create --save-config namespace "$namespace"
 if kubectl --namespace "$namespace" get secret ledger-secrets >/dev/null 2>&1; then
-    echo "create-secret: ledger-secrets is there already in namespace $namespace; it stays as it is."
+    echo "create-secret: namespace $namespace already has the secret ledger-secrets, which was not changed."
     exit 0
 fi
 manifest | kubectl create -f -
