@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Creates the Secret that aspirate-output, the minikube overlay and the Helm chart refer to, with passwords made up here. It
-# is made once: the servers keep the password that their volume was made with. To rotate: docs/operations.md.
+# Creates the Secret of aspirate-output, the minikube overlay and the Helm chart, with random passwords. An existing Secret stays
+# as it is, because the servers store the passwords in their volumes. docs/operations.md says how to rotate them.
 #
 #   deploy/create-secret.sh                     in namespace ledger of kubectl's current context
-#   deploy/create-secret.sh --namespace NAME    in another one
-#   deploy/create-secret.sh --print             writes the manifest to standard output and touches no cluster
+#   deploy/create-secret.sh --namespace NAME    in another namespace
+#   deploy/create-secret.sh --print             prints the manifest and changes no cluster
 set -euo pipefail
 
 usage() {
@@ -21,7 +21,7 @@ while (($# > 0)); do
     esac
 done
 
-# Letters and digits: RabbitMQ's password is part of a URI.
+# Letters and digits only, because RabbitMQ's password is part of a URI.
 password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 manifest() {
@@ -39,8 +39,9 @@ stringData:
   POSTGRES_PASSWORD: $postgres
   RABBITMQ_DEFAULT_PASS: $messaging
   ConnectionStrings__ledgerdb: Host=postgres;Port=5432;Database=ledgerdb;Username=postgres;Password=$postgres;Maximum Pool Size=16
-  # Its whole name: KEDA, in a namespace of its own, looks at the queue by it.
   ConnectionStrings__messaging: amqp://guest:$messaging@messaging.$namespace.svc:5672
+  # For KEDA, which runs in another namespace and therefore needs the qualified name.
+  RABBITMQ_MANAGEMENT_URL: http://guest:$messaging@messaging.$namespace.svc:15672/
 MANIFEST
 }
 
@@ -52,7 +53,7 @@ fi
 command -v kubectl >/dev/null || { echo "create-secret: kubectl is missing." >&2; exit 1; }
 kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create --save-config namespace "$namespace"
 if kubectl --namespace "$namespace" get secret ledger-secrets >/dev/null 2>&1; then
-    echo "create-secret: ledger-secrets is there already in namespace $namespace; it stays as it is."
+    echo "create-secret: namespace $namespace already has the secret ledger-secrets, which was not changed."
     exit 0
 fi
 manifest | kubectl create -f -

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the operator's tool once in the cluster, with the image, the connection and the rights of the worker's init container,
-# and ends with the tool's exit code. Needs kubectl alone.
+# Runs the operator's tool once in the cluster, with the image, connection string and security settings of the worker's init
+# container, and exits with the tool's exit code. Needs only kubectl.
 #
 #   deploy/ledger.sh [--namespace NAME] COMMAND …      deploy/ledger.sh verify
 set -euo pipefail
 
 namespace=ledger
 if [[ ${1:-} == --namespace ]]; then
-    namespace=${2:?--namespace wants a name}
+    namespace=${2:?--namespace needs a name}
     shift 2
 fi
 if (($# == 0)); then
@@ -15,11 +15,11 @@ if (($# == 0)); then
     exit 2
 fi
 
-# kubectl writes what is not a scalar as JSON.
+# kubectl prints objects and lists as JSON.
 worker() { kubectl --namespace "$namespace" get deployment worker --output "jsonpath={.spec.template.spec$1}"; }
 image=$(worker '.initContainers[0].image')
-# As the worker, it waits for the schema, and with it for its way through the network: where policies are enforced, a new pod
-# may find it closed for a moment. Who migrates cannot wait for that.
+# Like the worker, the tool waits for the schema, and so for the network: where policies are enforced, they may reach a new pod
+# late. The command migrate creates the schema and cannot wait for it.
 init='[]'
 [[ $1 == migrate ]] || init=$(worker .initContainers)
 name=cli-$$-$RANDOM
@@ -35,6 +35,6 @@ overrides=$(
         "resources": $(worker '.initContainers[0].resources'), "securityContext": $(worker '.initContainers[0].securityContext')}]}}
 JSON
 )
-# The label is what the network policies know the tool by.
+# The network policies select the tool by its label.
 exec kubectl --namespace "$namespace" run "$name" --quiet --rm --attach --restart Never --image "$image" --labels app=cli \
     --override-type strategic --overrides "$overrides" -- "$@"

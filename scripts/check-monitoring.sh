@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what Prometheus and Grafana are given: configuration, rules, the rules' tests, the dashboards and each of their queries.
+# Checks Prometheus' configuration, rules and rule tests, and Grafana's dashboards with their queries.
 #
-# That the series exist which they use is a test against running services: Ledger.Tests/Monitoring/MetricsTests.cs.
+# Ledger.Tests/Monitoring/MetricsTests.cs checks against running services that the series exist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,11 +13,11 @@ fail() {
     exit 1
 }
 
-# promtool comes with Debian's prometheus, whose service must start neither now nor at the next boot.
+# Debian's package prometheus has promtool. Its service must not start, now or at the next boot.
 need() {
     local program=$1 package=$2
     command -v "$program" >/dev/null && return
-    ((EUID == 0)) && command -v apt-get >/dev/null || fail "needs $program: install the package '$package'."
+    ((EUID == 0)) && command -v apt-get >/dev/null || fail "needs $program: install the package $package."
     echo "check-monitoring: installing $package (no service is started)" >&2
     (
         policy=/usr/sbin/policy-rc.d
@@ -30,10 +30,10 @@ need() {
         DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package"
         if [[ $package == prometheus ]] && command -v systemctl; then systemctl disable prometheus || true; fi
     ) >&2 || true
-    command -v "$program" >/dev/null || fail "could not install $package."
+    command -v "$program" >/dev/null || fail "cannot install the package $package."
 }
 
-# The dashboards' queries, with Grafana's own variable filled in.
+# The dashboards' queries, with a value for Grafana's variable.
 queries() { jq -r '.panels[].targets[]?.expr | gsub("\\$__rate_interval"; "5m")' "${dashboards[@]}"; }
 
 need jq jq
@@ -41,13 +41,13 @@ need jq jq
 need promtool prometheus
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-run() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "'$1 $2 $3' found the above."; }; }
+run() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$1 $2 $3 failed, see above."; }; }
 
 run promtool check config deploy/prometheus/prometheus*.yml
 run promtool check rules "$rules"
 run promtool test rules deploy/prometheus/ledger.rules.test.yml
 
-# Each alert has a test and a chapter that says what to do.
+# Each alert has a test and a section in the documentation.
 for alert in $(sed -n 's/^ *- alert: //p' "$rules"); do
     grep -q "alertname: $alert\$" deploy/prometheus/ledger.rules.test.yml || fail "$alert has no test."
     grep -q "^### $alert\$" docs/observability.md || fail "$alert is not in docs/observability.md."
@@ -58,13 +58,13 @@ for dashboard in "${dashboards[@]}"; do
     ([.panels[].id] | length == (unique | length))
     and all(.panels[] | select(.type != "row");
         .title != "" and (.targets | length > 0) and all(.targets[]; .expr != "" and .datasource.uid == "${datasource}"))
-' "$dashboard" >/dev/null || fail "$dashboard: panels need ids of their own, titles, and targets on the data source variable."
+' "$dashboard" >/dev/null || fail "$dashboard: panels need unique ids, titles, and targets that use the variable datasource."
 done
 [[ $(jq -r .uid "${dashboards[@]}" | sort | uniq -d) == '' ]] || fail "two dashboards have the same uid."
 
-# promtool has no command for a lone query; as recording rules they are parsed like any other.
+# promtool cannot check a single query, so the queries become recording rules.
 queries | jq -Rn '{ groups: [{ name: "dashboard", rules: [inputs | { record: "dashboard:query", expr: ., labels: { query: @base64 } }] }] }' \
     >"$work/dashboard.rules.yml"
 run promtool check rules "$work/dashboard.rules.yml"
 
-echo "check-monitoring: $(grep -c '^ *- alert: ' "$rules") alerts, $(queries | wc -l) dashboard queries: all right"
+echo "check-monitoring: $(grep -c '^ *- alert: ' "$rules") alerts, $(queries | wc -l) dashboard queries, no fault found"

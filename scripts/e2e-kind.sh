@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Brings the system up on a Kubernetes cluster of its own in Docker and tries it: images, secret, manifests, smoke test, a
-# rolling update under load that loses no request, autoscaling of API and worker under more load, verification.
-# Needs Docker, kind 0.27 or later (Kubernetes 1.30 or later), kubectl and the .NET SDK. The cluster is deleted at the end.
+# Tests Kubernetes end to end on a kind cluster: images, secret, manifests, smoke test, a rolling update under load without a
+# failed request, autoscaling of API and worker, verification. Deletes the cluster at the end.
+# Needs Docker, kind 0.27 or later (Kubernetes 1.30 or later), kubectl and the .NET SDK.
 #
 #   scripts/e2e-kind.sh [--keep]     --keep leaves the cluster ledger-e2e running
 #
-# LEDGER_LOGS: a directory that gets the pods' logs and the cluster's events if something fails.
+# LEDGER_LOGS: a directory for the pods' logs and the cluster's events if a step fails.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -24,7 +24,7 @@ for program in docker kind kubectl dotnet; do
 done
 
 work=$(mktemp -d)
-# A configuration of its own: what other clusters kubectl knows is not touched.
+# A separate configuration leaves the user's clusters and current context alone.
 export KUBECONFIG=$work/kubeconfig
 kube() { kubectl --namespace ledger "$@"; }
 
@@ -56,11 +56,11 @@ apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
   - role: control-plane
     extraPortMappings:
-      # The minikube overlay's NodePort.
+      # The node port of the minikube overlay.
       - { containerPort: 30080, hostPort: 30080, listenAddress: 127.0.0.1 }
 CLUSTER
 kubectl apply --filename "$metrics_server"
-# kind's kubelets have certificates of their own making.
+# kind's kubelets have self-signed certificates.
 kubectl --namespace kube-system patch deployment metrics-server --type json \
     --patch '[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--kubelet-insecure-tls"}]'
 
@@ -81,7 +81,7 @@ echo "e2e-kind: smoke test"
 dotnet build "$root/Ledger.Cli" --configuration Release --nologo --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false
 ledger() { dotnet "$root/Ledger.Cli/bin/Release/net10.0/ledger.dll" "$@"; }
 
-echo "e2e-kind: a rolling update under load"
+echo "e2e-kind: rolling update under load"
 ledger load --url "$address" --rate 50 --duration 90s >"$work/load.log" 2>&1 &
 load=$!
 kube rollout restart deployment/api deployment/worker
@@ -106,6 +106,6 @@ done
 kill -TERM "$bench" 2>/dev/null || true
 wait "$bench" || true
 
-echo "e2e-kind: the books"
+echo "e2e-kind: verification"
 "$root/deploy/ledger.sh" verify
 echo "e2e-kind: passed"

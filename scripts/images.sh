@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Builds the images of API, worker and tool with the .NET SDK alone: no Dockerfile. Prints their names.
+# Builds the images of API, worker and tool with the .NET SDK, without a Dockerfile, and prints their names.
 #
 #   scripts/images.sh                       into the local engine (Docker or Podman), for this machine's architecture
-#   scripts/images.sh --output DIRECTORY    as tarballs api.tar.gz, worker.tar.gz and cli.tar.gz: no engine needed
-#   scripts/images.sh --push REGISTRY       into a registry (ghcr.io), for x64 and arm64; log in before with `docker login`
+#   scripts/images.sh --output DIRECTORY    as tarballs api.tar.gz, worker.tar.gz and cli.tar.gz; needs no engine
+#   scripts/images.sh --push REGISTRY       into a registry (ghcr.io), for x64 and arm64; run `docker login` first
 #
-#   --tag TAG        the images' tag, and the version they report where it is one (the version in Directory.Build.props)
-#   --prefix NAME    what the names begin with (ledger): NAME/api, NAME/worker, NAME/cli
-#   --base IMAGE     another base image than Directory.Build.targets', from a registry that can be reached
-#   --all            both architectures for --output too, as one OCI image index
+#   --tag TAG        the images' tag; a version is also the version that they report (default: that of Directory.Build.props)
+#   --prefix NAME    the first part of the names NAME/api, NAME/worker and NAME/cli (default: ledger)
+#   --base IMAGE     a base image instead of that in Directory.Build.targets
+#   --all            both architectures with --output too, as one OCI image index
 #
-# Without an engine the first form writes tarballs to artifacts/images.
+# Without an engine, the first form writes tarballs to artifacts/images.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -39,7 +39,7 @@ done
 
 if [[ -z $output$registry ]] && ! docker info >/dev/null 2>&1 && ! podman info >/dev/null 2>&1; then
     output=$root/artifacts/images
-    echo "images: no container engine answers: writing tarballs to $output" >&2
+    echo "images: no container engine answers, so tarballs are written to $output" >&2
 fi
 
 tag=${tag:-$(sed -n 's/.*<Version>\(.*\)<\/Version>.*/\1/p' "$root/Directory.Build.props")}
@@ -47,10 +47,10 @@ properties=("-p:ContainerImageTag=$tag" "-p:ImagePrefix=$prefix")
 if [[ $tag =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]]; then properties+=("-p:Version=$tag"); fi
 if [[ -n $base ]]; then properties+=("-p:ContainerBaseImage=$base"); fi
 if [[ -n $registry ]]; then properties+=("-p:ContainerRegistry=$registry"); fi
-# Where the source is; on GitHub, what ties the package to its repository.
+# GitHub links a package to the repository that this label names.
 if [[ -n ${GITHUB_REPOSITORY:-} ]]; then properties+=("-p:ImageSource=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"); fi
 
-# An engine takes the image of one architecture, unless it is set up for more.
+# By default an engine stores images of one architecture only.
 architecture=()
 if [[ -z $registry && $all == false ]]; then
     case $(uname -m) in
@@ -70,7 +70,7 @@ for project in Api Worker Cli; do
     if ! log=$(dotnet publish "$root/Ledger.$project" -t:PublishContainer --configuration Release --nologo --verbosity quiet \
         -nodeReuse:false -p:UseSharedCompilation=false "${architecture[@]}" "${properties[@]}" "${target[@]}" 2>&1); then
         echo "$log" >&2
-        echo "images: $name was not built, see above." >&2
+        echo "images: the build of $name failed, see above." >&2
         exit 1
     fi
     echo "${registry:+$registry/}$prefix/$name:$tag${output:+  $output/$name.tar.gz}"

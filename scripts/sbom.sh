@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Writes the bill of materials of what the images hold: every NuGet package of API, worker and tool, as CycloneDX 1.6.
-# Needs jq, and the .NET SDK alone: no tool from a feed.
+# Writes the images' bill of materials, every NuGet package of API, worker and tool, as CycloneDX 1.6.
+# Needs jq and the .NET SDK.
 #
 #   scripts/sbom.sh FILE
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-file=${1:?where to, such as artifacts/ledger.cdx.json}
+file=${1:?the file to write, for example artifacts/ledger.cdx.json}
 
 mkdir -p "$(dirname "$file")"
 version=$(sed -n 's/.*<Version>\(.*\)<\/Version>.*/\1/p' "$root/Directory.Build.props")
@@ -33,5 +33,5 @@ done | jq --slurp --arg version "$version" --arg now "$(date -u +%Y-%m-%dT%H:%M:
             })
         )
     }
-    | if (.components | length) == 0 then error("no package was found") else . end' >"$file"
+    | if (.components | length) == 0 then error("dotnet list found no package") else . end' >"$file"
 echo "$file: $(jq '.components | length' "$file") packages"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Does once what a client does, against a running Ledger, and says in one line what became of each step. Needs curl alone.
+# Checks a running Ledger with one request of each kind that a client sends, and prints a line for each step. Needs only curl.
 #
 #   scripts/smoke.sh BASE_URL [--wait SECONDS]     scripts/smoke.sh http://localhost:8080 --wait 60
 #
-# BASE_URL may end in a path prefix. --wait: how long the system may take until it is healthy (0).
-# LEDGER_API_KEY: an operator's key, for a system where users do not deposit for themselves (Production): it does it for them.
-# Exit code 0: every step went as it must · 1: one did not, and nothing was tried after it · 2: not called as above.
+# BASE_URL may end in a path prefix. --wait: seconds that the system may take to become healthy (default: 0).
+# LEDGER_API_KEY: an operator's key that makes the deposit if users may not deposit for themselves (Production).
+# Exit code: 0 every step passed · 1 a step failed and the remaining ones were not run · 2 wrong arguments.
 set -euo pipefail
 
 usage() {
@@ -34,7 +34,7 @@ fail() {
     exit 1
 }
 
-# METHOD PATH [curl's own options …]: sets status (000 where nobody answered) and fills body and headers.
+# request METHOD PATH [curl options …]: sets status (000: no answer) and writes body and headers.
 request() {
     local method=$1 path=$2
     shift 2
@@ -42,14 +42,14 @@ request() {
     status=$(curl -sS --connect-timeout 5 --max-time 60 -X "$method" -o "$body" -D "$headers" -w '%{http_code}' "$@" "$base$path" 2>"$problem") || true
 }
 
-# PATH TOKEN BODY [curl's own options …]
+# post PATH TOKEN BODY [curl options …]
 post() {
     local path=$1 token=$2 data=$3
     shift 3
     request POST "/api/v1/$path" -H 'Content-Type: application/json' ${token:+-H "Authorization: Bearer $token"} -d "$data" "$@"
 }
 
-# The first value of a property that is a string: enough for answers in which no text of a user comes before it.
+# field NAME: the first string property of that name. Enough here, because no user's text precedes the fields that are read.
 field() { { grep -o "\"$1\":\"[^\"]*\"" "$body" || true; } | head -1 | cut -d'"' -f4; }
 
 must_be() {
@@ -57,14 +57,14 @@ must_be() {
     [[ $status == "$wanted" ]] || fail "$step" "$wanted expected, got $status $(head -c 600 "$body")$(head -c 300 "$problem")"
 }
 
-# TOKEN USD-balance
+# balance_must_be TOKEN BALANCE: the posted balance in USD.
 balance_must_be() {
     request GET /api/v1/balances/USD -H "Authorization: Bearer $1"
     must_be balance 200
     [[ $(field posted) == "$2" ]] || fail balance "$2 expected, got $(<"$body")"
 }
 
-# EMAIL: registers and logs in; sets token.
+# new_user EMAIL: registers and logs in; sets token.
 new_user() {
     post identity/register '' "{\"email\":\"$1\",\"password\":\"$password\"}"
     must_be register 201
@@ -74,7 +74,7 @@ new_user() {
     [[ -n $token ]] || fail login "no accessToken in $(<"$body")"
 }
 
-# Readiness: PostgreSQL and RabbitMQ answer too.
+# /health includes PostgreSQL and RabbitMQ.
 deadline=$((SECONDS + patience))
 until request GET /health && [[ $status == 200 ]]; do
     ((SECONDS < deadline)) || must_be health 200

@@ -5,21 +5,21 @@ using HandlebarsDotNet;
 namespace Ledger.Tests.Deploy;
 
 /// <summary>
-/// What <c>aspirate generate --disable-secrets</c> makes of an Aspire manifest and a folder of templates, as far as Ledger's
-/// manifest goes: Aspirate's own template engine, fed with the values that Aspirate 9.1 feeds it with.
+/// Renders an Aspire manifest like <c>aspirate generate --disable-secrets</c>: with Aspirate's template engine and the values
+/// that Aspirate 9.1 passes to it. Supports what Ledger's manifest uses.
 /// </summary>
 public static partial class Aspirate
 {
     private const string Namespace = "ledger";
     private const string PullPolicy = "IfNotPresent";
 
-    // The generated passwords: Aspirate makes them up, and no template may show them.
+    // Stands for the passwords that Aspirate generates. No template may print them.
     public const string Password = "this-must-not-be-published";
 
     private static readonly string[] s_secrets = ["ConnectionString", "POSTGRES_PASSWORD", "MSSQL_SA_PASSWORD"];
 
-    /// <summary>File names, relative to the output folder, and what is in them.</summary>
-    /// <param name="images">The image of each project, by its resource's name.</param>
+    /// <summary>The contents of the generated files by their names relative to the output folder.</summary>
+    /// <param name="images">The projects' images by resource name.</param>
     public static SortedDictionary<string, string> Generate(string manifest, string templates, IReadOnlyDictionary<string, string> images)
     {
         var resources = JsonNode.Parse(File.ReadAllText(manifest))!["resources"]!.AsObject();
@@ -86,7 +86,7 @@ public static partial class Aspirate
     private static int TargetPort(string name, JsonNode binding) =>
         (int?)binding["targetPort"] ?? name switch { "http" => 8080, "https" => 8443, _ => 0 };
 
-    /// <summary>Expressions such as <c>{api.bindings.http.targetPort}</c>, which may lead to further ones.</summary>
+    /// <summary>Replaces expressions such as <c>{api.bindings.http.targetPort}</c>, whose values may contain further ones.</summary>
     private static string Resolve(string text, JsonObject resources) =>
         Expression().Replace(text, match => match.Groups[1].Value.Split('.') switch
         {
@@ -94,7 +94,7 @@ public static partial class Aspirate
             [var name, "bindings", var binding, "port" or "targetPort"] => $"{TargetPort(binding, resources[name]!["bindings"]![binding]!)}",
             [var name, "connectionString"] => Resolve((string)resources[name]!["connectionString"]!, resources),
             [_, "value"] => Password,
-            _ => throw new NotSupportedException($"{match.Value} in the Aspire manifest."),
+            _ => throw new NotSupportedException($"Expression {match.Value} in the Aspire manifest."),
         });
 
     [GeneratedRegex(@"\{([^{}]+)\}")]

@@ -5,7 +5,7 @@ using Ledger.ServiceDefaults;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary><c>deploy/compose</c> against the code that it starts and the files that it mounts.</summary>
+/// <summary><c>deploy/compose</c> matches the code that it starts and the files that it mounts.</summary>
 public sealed partial class ComposeTests
 {
     private const string Folder = "deploy/compose";
@@ -15,7 +15,7 @@ public sealed partial class ComposeTests
     private static readonly Dictionary<string, JsonNode> s_services = s_file.Fields("services").ToDictionary(service => service.Key, service => service.Value!);
 
     [Fact]
-    public void Its_services_have_the_names_by_which_the_system_knows_itself() =>
+    public void Services_have_the_resource_names_of_the_app_model() =>
         Assert.Equal(
             [
                 ResourceNames.Api, ResourceNames.Grafana, ResourceNames.Messaging, ResourceNames.Migrations,
@@ -24,7 +24,7 @@ public sealed partial class ComposeTests
             s_services.Keys.Order(StringComparer.Ordinal));
 
     [Fact]
-    public void The_services_get_their_connection_strings_and_options_that_the_code_has()
+    public void Services_get_their_connection_strings_and_options_that_the_code_reads()
     {
         Assert.Equal([$"ConnectionStrings__{ResourceNames.Database}"], EnvironmentOf(ResourceNames.Migrations).Keys);
         foreach (var service in (string[])[ResourceNames.Api, ResourceNames.Worker])
@@ -41,7 +41,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void Connection_strings_name_services_and_their_ports_as_the_servers_have_them()
+    public void Connection_strings_name_the_services_and_ports_of_the_servers()
     {
         var api = EnvironmentOf(ResourceNames.Api);
 
@@ -51,7 +51,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void Servers_are_the_versions_that_the_app_model_has()
+    public void Servers_have_the_images_of_the_app_model()
     {
         var manifest = JsonNode.Parse(Repository.Read("Ledger.Tests/Approved/aspire-manifest.json"));
         foreach (var server in (string[])[ResourceNames.Postgres, ResourceNames.Messaging])
@@ -66,7 +66,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void The_images_are_those_that_the_build_makes()
+    public void Images_have_the_names_that_the_build_gives_them()
     {
         foreach (var (service, project) in (ReadOnlySpan<(string, string)>)[(ResourceNames.Migrations, "Cli"), (ResourceNames.Api, "Api"), (ResourceNames.Worker, "Worker")])
         {
@@ -76,7 +76,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void A_secret_has_no_default_and_a_port_is_opened_to_this_machine_alone()
+    public void Secrets_have_no_default_and_ports_are_bound_to_loopback()
     {
         foreach (var secret in Secrets)
             Assert.All(Variable().Matches(s_text).Where(match => match.Groups["name"].Value == secret), match => Assert.StartsWith(":?", match.Groups["rest"].Value, StringComparison.Ordinal));
@@ -86,7 +86,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void The_example_environment_names_every_variable_with_the_default_that_it_has_and_no_secret()
+    public void The_example_environment_has_every_variable_with_its_default_and_no_secret()
     {
         var example = Repository.Read($"{Folder}/.env.example").Split('\n')
             .Where(line => line.Length > 0 && line[0] != '#')
@@ -103,7 +103,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void Health_is_asked_where_the_image_listens()
+    public void Health_checks_ask_the_port_that_the_image_listens_on()
     {
         var targets = Repository.Read("Directory.Build.targets");
         Assert.Contains("""Include="ASPNETCORE_HTTP_PORTS" Value="8080" """.TrimEnd(), targets, StringComparison.Ordinal);
@@ -112,12 +112,12 @@ public sealed partial class ComposeTests
         Assert.Equal(["CMD", "dotnet", "/app/Ledger.Api.dll", "health", "http://localhost:8080/health"], HealthCheck(ResourceNames.Api));
         Assert.Equal(["CMD", "dotnet", "/app/Ledger.Worker.dll", "health", "http://localhost:8080/health"], HealthCheck(ResourceNames.Worker));
         Assert.Equal("${LEDGER_BIND:-127.0.0.1}:${LEDGER_PORT:-8080}:8080", Assert.Single(List(s_services[ResourceNames.Api], "ports")));
-        // All that run on and on can be waited for.
+        // docker compose up --wait needs a health check of every long-running service.
         Assert.All(s_services, service => Assert.True(service.Key == ResourceNames.Migrations || service.Value.At("healthcheck.test") is not null, $"{service.Key} has no health check."));
     }
 
     [Fact]
-    public void Prometheus_scrapes_services_that_exist_on_the_port_that_they_open()
+    public void Prometheus_scrapes_the_services_on_their_metrics_port()
     {
         var port = new MetricsOptions().Port.ToString(CultureInfo.InvariantCulture);
         var jobs = Yaml.Parse(Repository.Read("deploy/prometheus/prometheus.yml")).Single().Items("scrape_configs").ToDictionary(job => job.Text("job_name")!);
@@ -131,7 +131,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void What_a_service_depends_on_and_mounts_exists()
+    public void Dependencies_and_mounts_exist()
     {
         var volumes = s_file.Fields("volumes").Select(volume => volume.Key).ToList();
         foreach (var (name, service) in s_services)
@@ -148,7 +148,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void A_service_starts_after_the_migrations_and_may_finish_what_is_under_way()
+    public void A_service_starts_after_the_migrations_and_has_time_to_finish_its_work()
     {
         foreach (var name in (string[])[ResourceNames.Api, ResourceNames.Worker])
         {
@@ -161,7 +161,7 @@ public sealed partial class ComposeTests
     }
 
     [Fact]
-    public void Own_containers_may_write_nowhere_and_gain_nothing()
+    public void Ledgers_containers_are_read_only_and_unprivileged()
     {
         foreach (var service in s_own.Select(name => s_services[name]))
         {

@@ -12,7 +12,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary>Manifests and code mean the same: ports, probes, names of options and secrets.</summary>
+/// <summary>Ports, probes, options and secrets in the manifests match the code.</summary>
 public sealed class ContractTests
 {
     private const int HttpPort = 8080;
@@ -34,7 +34,7 @@ public sealed class ContractTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Services_listen_where_the_manifests_say(string name)
+    public void Services_listen_on_the_ports_of_the_manifests(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -48,7 +48,7 @@ public sealed class ContractTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public async Task Probes_ask_for_what_the_services_answer(string name)
+    public async Task Probes_request_paths_that_the_services_answer(string name)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddHealthChecks();
@@ -60,7 +60,7 @@ public sealed class ContractTests
         foreach (var container in Rendering.Load(name).Services.Select(service => Rendering.PodOf(service).At("containers.0")!))
         {
             Assert.Equal("/health", container.Text("startupProbe.httpGet.path"));
-            // What an API that has lost RabbitMQ still answers, its service must bring.
+            // An API without RabbitMQ still answers reads and 202, so it stays in its service.
             Assert.Equal("/alive", container.Text("readinessProbe.httpGet.path"));
             Assert.Equal("/alive", container.Text("livenessProbe.httpGet.path"));
             Assert.All((string[])["startupProbe", "readinessProbe", "livenessProbe"], probe => Assert.Contains(container.Text($"{probe}.httpGet.path"), answered));
@@ -69,7 +69,7 @@ public sealed class ContractTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_variable_is_one_that_somebody_reads(string name)
+    public void Every_variable_is_read_by_the_code(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -87,14 +87,14 @@ public sealed class ContractTests
                             || IsReferredTo(workload, plain),
                         _ => false,
                     },
-                    $"{rendering.Describe(workload)} is given {variable}, which nobody reads.");
+                    $"{rendering.Describe(workload)} sets {variable}, which the code does not read.");
             }
         }
     }
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_service_gets_both_connections_and_the_migrations_get_one(string name)
+    public void A_service_gets_both_connections_and_the_migrations_get_the_database(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -110,7 +110,7 @@ public sealed class ContractTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_variable_stands_after_those_that_it_refers_to(string name)
+    public void A_variable_follows_those_that_it_refers_to(string name)
     {
         foreach (var container in Rendering.Load(name).Workloads.SelectMany(Rendering.ContainersOf))
         {
@@ -124,25 +124,28 @@ public sealed class ContractTests
     }
 
     [Fact]
-    public async Task The_script_that_creates_the_secret_knows_every_key_that_is_asked_for()
+    public async Task The_script_for_the_secret_writes_the_keys_that_the_manifests_read()
     {
         var secret = Assert.Single(Yaml.Parse(await Repository.OutputOfAsync("bash", "deploy/create-secret.sh", "--print")));
         var keys = secret.Fields("stringData").Select(field => field.Key).Order(StringComparer.Ordinal).ToList();
 
+        var read = new HashSet<string>();
         foreach (var rendering in Rendering.Names.Select(row => Rendering.Load(row)).Where(rendering => !rendering.HasOperators))
         {
             var references = rendering.Workloads.SelectMany(Rendering.ContainersOf).SelectMany(container => container.Items("env"))
-                .Select(variable => variable.At("valueFrom.secretKeyRef")).OfType<JsonNode>().ToList();
+                .Select(variable => variable.At("valueFrom.secretKeyRef")).OfType<JsonNode>()
+                .Concat(rendering.OfKind("TriggerAuthentication").SelectMany(authentication => authentication.Items("spec.secretTargetRef"))).ToList();
             Assert.All(references, reference => Assert.Equal(Rendering.NameOf(secret), reference.Text("name")));
-            Assert.Equal(keys, references.Select(reference => reference.Text("key")!).Distinct().Order(StringComparer.Ordinal));
+            read.UnionWith(references.Select(reference => reference.Text("key")!));
         }
-        // The connection strings name services that exist.
+        Assert.Equal(keys, read.Order(StringComparer.Ordinal));
+        // The connection strings name the services of the manifests.
         Assert.Contains($"Host={ResourceNames.Postgres};", secret.Text("stringData.ConnectionStrings__ledgerdb"), StringComparison.Ordinal);
         Assert.Equal($"{ResourceNames.Messaging}.{secret.Text("metadata.namespace")}.svc", new Uri(secret.Text("stringData.ConnectionStrings__messaging")!).Host);
     }
 
     [Fact]
-    public void The_ingress_takes_bodies_as_long_as_the_API_does_and_waits_as_long()
+    public void The_ingress_has_the_body_limit_of_the_API_and_redirects_to_TLS()
     {
         var annotations = Rendering.Load("production").The("Ingress", "api").At("metadata.annotations")!;
 
@@ -152,20 +155,11 @@ public sealed class ContractTests
     }
 
     [Fact]
-    public void The_workers_autoscaler_looks_at_the_queue_that_the_workers_read()
-    {
-        var triggers = Rendering.Load("production").The("ScaledObject", "worker").Items("spec.triggers").ToDictionary(trigger => trigger.Text("type")!);
-
-        Assert.Equal(Topology.CommandQueue, triggers["rabbitmq"].Text("metadata.queueName"));
-        Assert.Contains($"record: {triggers["prometheus"].Text("metadata.query")}\n", Repository.Read("deploy/prometheus/ledger.rules.yml"), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void Prometheus_Operator_is_given_the_rules_that_are_tested() => Assert.True(JsonNode.DeepEquals(
+    public void The_PrometheusRule_has_the_tested_rules() => Assert.True(JsonNode.DeepEquals(
         Assert.Single(Yaml.Parse(Repository.Read("deploy/prometheus/ledger.rules.yml"))).At("groups"),
         Rendering.Load("production").The("PrometheusRule", "ledger").At("spec.groups")));
 
-    /// <summary>The variables of a workload's containers, those of its ConfigMaps among them.</summary>
+    /// <summary>The variables of a workload's containers, including those of its ConfigMaps.</summary>
     private static IEnumerable<KeyValuePair<string, string?>> Variables(Rendering rendering, JsonObject workload) =>
         Rendering.ContainersOf(workload).SelectMany(container => container.Items("env").Select(variable => KeyValuePair.Create(variable.Text("name")!, variable.Text("value")))
             .Concat(container.Items("envFrom").SelectMany(source => rendering.The("ConfigMap", source.Text("configMapRef.name")!).Fields("data"))

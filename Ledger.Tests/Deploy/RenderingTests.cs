@@ -1,6 +1,6 @@
 namespace Ledger.Tests.Deploy;
 
-/// <summary>What is generated is what is committed.</summary>
+/// <summary>Generated manifests equal the committed ones.</summary>
 public sealed class RenderingTests
 {
     private static readonly Dictionary<string, string> s_images = new()
@@ -10,9 +10,9 @@ public sealed class RenderingTests
         ["migrations"] = $"ledger/cli:{Repository.Version}",
     };
 
-    /// <summary>A difference is approved by <c>deploy/generate.sh</c>, or by copying the files that this leaves in <c>Ledger.Tests/Approved/aspirate.received.output</c>.</summary>
+    /// <summary>To approve a difference, run <c>deploy/generate.sh</c> or copy the files from <c>Ledger.Tests/Approved/aspirate.received.output</c>.</summary>
     [Fact]
-    public void Aspirate_output_is_what_the_templates_make_of_the_approved_manifest()
+    public void Aspirate_output_equals_the_templates_rendered_with_the_approved_manifest()
     {
         var received = Repository.PathOf("Ledger.Tests/Approved/aspirate.received.output");
         var files = Aspirate.Generate(
@@ -32,7 +32,7 @@ public sealed class RenderingTests
     }
 
     [Fact]
-    public void All_seven_templates_of_Aspirate_are_there() => Assert.Equal(
+    public void The_folder_has_all_seven_templates_that_Aspirate_reads() => Assert.Equal(
         ["dapr-component", "dashboard", "deployment", "kustomization", "namespace", "service", "statefulset"],
         Directory.GetFiles(Repository.PathOf("deploy/aspirate"), "*.hbs").Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal));
 
@@ -41,14 +41,18 @@ public sealed class RenderingTests
     [InlineData("minikube", "deploy/overlays/minikube")]
     [InlineData("production", "deploy/overlays/production")]
     public async Task Kustomize_renders_the_approved_documents(string name, string folder) =>
-        await Repository.ApproveAsync(name, await Repository.OutputOfAsync("kubectl", "kustomize", folder));
+        await Rendering.ApproveAsync(name, await Repository.OutputOfAsync("kubectl", "kustomize", folder));
 
     [Fact]
     public async Task Helm_renders_the_approved_documents() =>
-        await Repository.ApproveAsync("helm", await TemplateAsync());
+        await Rendering.ApproveAsync("helm", await TemplateAsync());
 
     [Fact]
-    public async Task Helm_writes_a_number_of_a_values_file_as_it_stands()
+    public async Task Helm_with_KEDA_renders_the_approved_documents() => await Rendering.ApproveAsync("helm-keda", await TemplateAsync(
+        "--set", "worker.autoscaling.keda.enabled=true,worker.autoscaling.keda.prometheus=http://prometheus-operated.monitoring.svc:9090"));
+
+    [Fact]
+    public async Task Helm_keeps_the_notation_of_a_number_in_a_values_file()
     {
         var values = Path.GetTempFileName();
         await File.WriteAllTextAsync(values, "config: { Ledger__Http__MaxBodyBytes: 1048576, Ledger__Verification__Enabled: true }", TestContext.Current.CancellationToken);
@@ -62,27 +66,34 @@ public sealed class RenderingTests
     [Theory]
     [InlineData("postgres.enabled=false,messaging.enabled=false", "StatefulSet")]
     [InlineData("networkPolicy.enabled=false", "NetworkPolicy")]
-    public async Task A_switch_of_the_chart_takes_away_what_it_says(string values, string kind) =>
+    public async Task A_switch_of_the_chart_removes_its_objects(string values, string kind) =>
         Assert.DoesNotContain(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Theory]
     [InlineData("ingress.enabled=true", "Ingress")]
     [InlineData("worker.autoscaling.keda.enabled=true", "ScaledObject")]
     [InlineData("monitoring.podMonitor=true", "PodMonitor")]
-    public async Task A_switch_of_the_chart_adds_what_it_says(string values, string kind) =>
+    public async Task A_switch_of_the_chart_adds_its_objects(string values, string kind) =>
         Assert.Contains(Yaml.Parse(await TemplateAsync("--set", values)), thing => thing.Text("kind") == kind);
 
     [Fact]
-    public async Task Helm_finds_nothing_to_complain_of() =>
-        await Repository.OutputOfAsync("helm", "lint", "--strict", "deploy/helm/ledger");
+    public async Task Helm_lint_finds_nothing() => await HelmAsync("lint", "--strict", "deploy/helm/ledger");
 
-    // For the oldest Kubernetes that it says it is for, whatever this Helm takes for usual.
-    private static Task<string> TemplateAsync(params string[] arguments) => Repository.OutputOfAsync(
-        "helm", ["template", "ledger", "deploy/helm/ledger", "--namespace", "ledger", "--kube-version", "1.30.0", .. arguments]);
+    // The oldest Kubernetes that the chart admits, so that Helm's own default does not matter.
+    private static Task<string> TemplateAsync(params string[] arguments) =>
+        HelmAsync(["template", "ledger", "deploy/helm/ledger", "--namespace", "ledger", "--kube-version", "1.30.0", .. arguments]);
+
+    private static async Task<string> HelmAsync(params string[] arguments)
+    {
+        var (exitCode, output, errors) = await Repository.RunAsync(Repository.PathOf("scripts/helm.sh"), arguments);
+        Assert.SkipWhen(exitCode == 77, errors.Trim());
+        Assert.True(exitCode == 0, $"helm {string.Join(' ', arguments)} ended with exit code {exitCode}.\n{output}\n{errors}");
+        return output;
+    }
 
     [Theory]
     [MemberData(nameof(Rendering.Names), MemberType = typeof(Rendering))]
-    public void Every_document_is_an_object_with_a_name_of_its_own(string name)
+    public void Every_document_is_an_object_with_a_unique_kind_and_name(string name)
     {
         var rendering = Rendering.Load(name);
 

@@ -2,10 +2,10 @@ using System.Text.Json.Nodes;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary><c>deploy/ledger.sh</c>, with a <c>kubectl</c> that knows the worker of each way to deploy and writes down what it is asked to run.</summary>
+/// <summary><c>deploy/ledger.sh</c> against a fake <c>kubectl</c>, which returns fields of a rendering's worker and prints its own arguments.</summary>
 public sealed class ToolInClusterTests
 {
-    // Answers with the field that jsonpath asks for, from a file named like it.
+    // Returns the field that jsonpath names from a file of that name.
     private const string Kubectl = """
         #!/usr/bin/env bash
         if [[ " $* " == *" get deployment worker "* ]]; then
@@ -20,7 +20,7 @@ public sealed class ToolInClusterTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public async Task It_runs_as_the_worker_does_and_waits_for_the_schema_as_it_does(string rendering)
+    public async Task The_tool_runs_with_the_workers_settings_and_waits_for_the_schema(string rendering)
     {
         var worker = Rendering.PodOf(Rendering.Load(rendering).The("Deployment", "worker"));
         var waiting = worker.Items("initContainers").First();
@@ -30,18 +30,18 @@ public sealed class ToolInClusterTests
         Assert.Equal(["--", "verify", "--rows", "3"], arguments[^4..]);
         Assert.Contains(waiting.Text("image"), arguments);
         Assert.Contains("app=cli", arguments);
-        MustBe(worker["initContainers"], pod["initContainers"]);
-        MustBe(worker["volumes"], pod["volumes"]);
-        MustBe(worker["securityContext"], pod["securityContext"]);
+        MustEqual(worker["initContainers"], pod["initContainers"]);
+        MustEqual(worker["volumes"], pod["volumes"]);
+        MustEqual(worker["securityContext"], pod["securityContext"]);
         var container = Assert.Single(pod.Items("containers"));
         foreach (var field in (string[])["env", "volumeMounts", "resources", "securityContext"])
-            MustBe(waiting[field], container[field]);
+            MustEqual(waiting[field], container[field]);
     }
 
-    /// <summary>The schema that others wait for is what it brings.</summary>
+    /// <summary>The migrations create the schema that other pods wait for.</summary>
     [Theory]
     [MemberData(nameof(Renderings))]
-    public async Task It_waits_for_no_schema_where_it_migrates(string rendering)
+    public async Task Migrate_does_not_wait_for_the_schema(string rendering)
     {
         var worker = Rendering.PodOf(Rendering.Load(rendering).The("Deployment", "worker"));
 
@@ -64,7 +64,7 @@ public sealed class ToolInClusterTests
                 .Concat(waiting.AsObject().Select(field => ($"initContainers[0].{field.Key}", field.Value)));
             foreach (var (field, value) in answers)
             {
-                // As kubectl: a text as it is, everything else as JSON.
+                // Like kubectl: strings as they are, everything else as JSON.
                 var text = value is JsonValue scalar && scalar.TryGetValue<string>(out var words) ? words : value!.ToJsonString();
                 await File.WriteAllTextAsync(Path.Combine(folder.FullName, field), text, TestContext.Current.CancellationToken);
             }
@@ -85,6 +85,6 @@ public sealed class ToolInClusterTests
         }
     }
 
-    private static void MustBe(JsonNode? wanted, JsonNode? given) =>
+    private static void MustEqual(JsonNode? wanted, JsonNode? given) =>
         Assert.True(JsonNode.DeepEquals(wanted, given), $"{wanted?.ToJsonString()} expected, got {given?.ToJsonString()}");
 }

@@ -3,14 +3,14 @@ using Ledger.ServiceDefaults;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary>What every pod of Ledger must have, however it is deployed.</summary>
+/// <summary>Rules for the pods of every deployment.</summary>
 public sealed class WorkloadTests
 {
     public static TheoryData<string> Renderings => Rendering.Names;
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_pod_meets_the_restricted_standard_and_can_write_to_its_volumes_alone(string name)
+    public void A_pod_meets_the_restricted_standard_and_writes_to_its_volumes_only(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -20,15 +20,15 @@ public sealed class WorkloadTests
             var pod = Rendering.PodOf(workload);
             var what = rendering.Describe(workload);
             Assert.True(pod.Text("securityContext.runAsNonRoot") == "true", $"{what} may run as root.");
-            Assert.True(pod.Text("securityContext.runAsUser") is { } user && user != "0", $"{what} does not say whom it runs as.");
+            Assert.True(pod.Text("securityContext.runAsUser") is { } user && user != "0", $"{what} names no user to run as, or root.");
             Assert.True(pod.Text("securityContext.seccompProfile.type") == "RuntimeDefault", $"{what} has no seccomp profile.");
-            Assert.True(pod.Text("automountServiceAccountToken") == "false", $"{what} is given a token for Kubernetes.");
-            Assert.True(pod.Text("enableServiceLinks") == "false", $"{what} gets variables of every service.");
-            Assert.True(rendering.Has("ServiceAccount", pod.Text("serviceAccountName")), $"{what} has no account of its own.");
+            Assert.True(pod.Text("automountServiceAccountToken") == "false", $"{what} mounts a Kubernetes token.");
+            Assert.True(pod.Text("enableServiceLinks") == "false", $"{what} gets environment variables for every service.");
+            Assert.True(rendering.Has("ServiceAccount", pod.Text("serviceAccountName")), $"{what} names a service account that does not exist.");
             foreach (var container in Rendering.ContainersOf(workload))
             {
                 var context = container.At("securityContext");
-                Assert.True(context.Text("readOnlyRootFilesystem") == "true", $"{what} can write to its image.");
+                Assert.True(context.Text("readOnlyRootFilesystem") == "true", $"{what} has a writable root file system.");
                 Assert.True(context.Text("allowPrivilegeEscalation") == "false", $"{what} may gain privileges.");
                 Assert.Equal(["ALL"], context.Items("capabilities.drop").Select(capability => capability.ToString()));
                 Assert.True(container.Items("volumeMounts").Any(mount => mount.Text("mountPath") == "/tmp"), $"{what} has no /tmp.");
@@ -39,7 +39,7 @@ public sealed class WorkloadTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void A_container_asks_for_cpu_and_memory_and_is_limited_in_both(string name)
+    public void A_container_requests_and_limits_cpu_and_memory(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -55,12 +55,12 @@ public sealed class WorkloadTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void An_image_has_a_version_and_Ledgers_have_this_one(string name)
+    public void Images_are_pinned_and_Ledgers_have_the_version_of_the_repository(string name)
     {
         foreach (var image in Rendering.Load(name).Workloads.SelectMany(Rendering.ContainersOf).Select(container => container.Text("image")!))
         {
             var tag = image[(image.LastIndexOf('/') + 1)..].Split('@', ':').ElementAtOrDefault(1);
-            Assert.False(string.IsNullOrEmpty(tag) || tag == "latest", $"{image} is not the same tomorrow.");
+            Assert.False(string.IsNullOrEmpty(tag) || tag == "latest", $"{image} is not pinned to a version.");
             if (image.Contains("ledger/", StringComparison.Ordinal) && !image.Contains('@', StringComparison.Ordinal))
                 Assert.Equal(Repository.Version, tag);
         }
@@ -68,7 +68,30 @@ public sealed class WorkloadTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Api_and_worker_roll_over_without_a_gap(string name)
+    public void Servers_have_the_images_of_the_app_model(string name)
+    {
+        var rendering = Rendering.Load(name);
+        var model = JsonNode.Parse(Repository.Read("Ledger.Tests/Approved/aspire-manifest.json"));
+        var (postgres, messaging) = (model.Text("resources.postgres.image")!, model.Text("resources.messaging.image")!);
+
+        if (rendering.HasOperators)
+        {
+            Assert.Equal(messaging, rendering.The("RabbitmqCluster", "messaging").Text("spec.image"));
+            // CloudNativePG has images of its own, with PostgreSQL's versions as tags.
+            Assert.EndsWith($"/postgresql:{postgres.Split(':')[1]}", rendering.The("Cluster", "postgres").Text("spec.imageName"), StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Equal(messaging, ImageOf("messaging"));
+            Assert.Equal(postgres, ImageOf("postgres"));
+        }
+
+        string? ImageOf(string server) => Rendering.PodOf(rendering.The("StatefulSet", server)).Text("containers.0.image");
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public void Api_and_worker_roll_out_without_an_outage(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -81,16 +104,16 @@ public sealed class WorkloadTests
             var pod = Rendering.PodOf(service);
             Assert.Contains(pod.Items("topologySpreadConstraints"), spread => spread.Text("topologyKey") == "kubernetes.io/hostname");
             var container = Assert.Single(pod.Items("containers"));
-            var goingOn = (int)container.At("lifecycle.preStop.sleep.seconds")!;
-            Assert.True(goingOn > 0);
-            // One second to close what is left, and some for a slow node.
-            Assert.InRange((int)pod.At("terminationGracePeriodSeconds")!, goingOn + ServiceDefaultsSetup.ShutdownSeconds + 1 + 5, 120);
+            var preStop = (int)container.At("lifecycle.preStop.sleep.seconds")!;
+            Assert.True(preStop > 0);
+            // One second to close connections, and five for a slow node.
+            Assert.InRange((int)pod.At("terminationGracePeriodSeconds")!, preStop + ServiceDefaultsSetup.ShutdownSeconds + 1 + 5, 120);
         }
     }
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void What_goes_on_running_is_probed(string name)
+    public void Long_running_containers_have_all_three_probes(string name)
     {
         foreach (var workload in Rendering.Load(name).OfKind("Deployment", "StatefulSet"))
         {
@@ -134,7 +157,7 @@ public sealed class WorkloadTests
 
     [Theory]
     [MemberData(nameof(Renderings))]
-    public void Nothing_looks_like_a_secret(string name)
+    public void No_text_looks_like_a_secret(string name)
     {
         var rendering = Rendering.Load(name);
 
@@ -143,7 +166,7 @@ public sealed class WorkloadTests
         {
             foreach (var text in Texts(thing))
             {
-                // A password that is a reference to a variable is none.
+                // A reference to a variable, $(…), is no secret.
                 Assert.DoesNotMatch(@"(?i)(password|passwd|pwd|secret|token)\s*=\s*[^$;\s]", text);
                 Assert.DoesNotMatch(@"://[^/\s:@]+:[^$/\s@]+@", text);
                 Assert.DoesNotMatch("[0-9a-fA-F]{32,}", text.Replace("sha256:", "", StringComparison.Ordinal).Length == text.Length ? text : "");

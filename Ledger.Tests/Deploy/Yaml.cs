@@ -5,19 +5,19 @@ using YamlDotNet.RepresentationModel;
 
 namespace Ledger.Tests.Deploy;
 
-/// <summary>YAML as the JSON that Kubernetes takes it for.</summary>
+/// <summary>Reads YAML as the JSON that Kubernetes makes of it.</summary>
 public static class Yaml
 {
-    /// <summary>Each document that is not empty.</summary>
+    /// <summary>Every document that is not empty.</summary>
     public static IReadOnlyList<JsonObject> Parse(string text)
     {
         var stream = new YamlStream();
-        // Anchors and merges are resolved by the parser, so that no reader below has to know them.
+        // The parser resolves anchors and merge keys.
         stream.Load(new MergingParser(new Parser(new StringReader(text))));
         return [.. stream.Documents.Select(document => ToJson(document.RootNode)).OfType<JsonObject>()];
     }
 
-    /// <summary>What is at a path such as <c>spec.template.spec.containers.0.name</c>; null where there is nothing.</summary>
+    /// <summary>The node at a path such as <c>spec.template.spec.containers.0.name</c>, or null.</summary>
     public static JsonNode? At(this JsonNode? node, string path)
     {
         foreach (var step in path.Split('.'))
@@ -32,13 +32,13 @@ public static class Yaml
         return node;
     }
 
-    /// <summary>The items of the list at a path; none where there is no list.</summary>
+    /// <summary>The items of the list at a path; empty if there is no list.</summary>
     public static IEnumerable<JsonNode> Items(this JsonNode? node, string path) => (node.At(path) as JsonArray ?? []).Select(item => item!);
 
-    /// <summary>The fields of the object at a path; none where there is no object.</summary>
+    /// <summary>The fields of the object at a path; empty if there is no object.</summary>
     public static IEnumerable<KeyValuePair<string, JsonNode?>> Fields(this JsonNode? node, string path) => node.At(path) as JsonObject ?? [];
 
-    /// <summary>The scalar at a path as text, a number too; null where there is nothing.</summary>
+    /// <summary>The scalar at a path as text, or null.</summary>
     public static string? Text(this JsonNode? node, string path) => node.At(path)?.ToString();
 
     private static JsonNode? ToJson(YamlNode node) => node switch
@@ -52,6 +52,6 @@ public static class Yaml
         YamlScalarNode { Value: { } value } when int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
         YamlScalarNode { Value: { } value } when double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
         YamlScalarNode scalar => JsonValue.Create(scalar.Value),
-        _ => throw new NotSupportedException($"A {node.NodeType} in YAML."),
+        _ => throw new NotSupportedException($"YAML node of type {node.NodeType}."),
     };
 }

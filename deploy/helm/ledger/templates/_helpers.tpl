@@ -11,7 +11,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The fields that every pod has, for the user with this number. */}}
+{{/* The common fields of pods; "user" is the user id. */}}
 {{- define "ledger.pod" -}}
 serviceAccountName: {{ .name }}
 automountServiceAccountToken: false
@@ -25,7 +25,7 @@ securityContext:
   runAsUser: {{ .user }}
   runAsGroup: {{ .user }}
   fsGroup: {{ .user }}
-  # Once: RabbitMQ refuses a cookie that a group may read.
+  # Sets the volume's group only once: RabbitMQ refuses a cookie that a group can read.
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
@@ -51,7 +51,7 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* One variable from the secret, by its own name. */}}
+{{/* A variable with the name and the value of a key of the secret. */}}
 {{- define "ledger.secret" -}}
 - name: {{ .key }}
   valueFrom:

@@ -1,8 +1,9 @@
 using System.Text.RegularExpressions;
+using Ledger.Tests.Deploy;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Workflows;
 
-/// <summary><c>.github/workflows</c>: what they may do, what they run, and whether GitHub will understand them.</summary>
+/// <summary><c>.github/workflows</c>: permissions, pinned actions, the scripts they run, and their syntax.</summary>
 public sealed partial class WorkflowTests
 {
     public static TheoryData<string> Workflows { get; } =
@@ -10,13 +11,13 @@ public sealed partial class WorkflowTests
 
     [Theory]
     [MemberData(nameof(Workflows))]
-    public void Actions_are_pinned_by_commit_with_their_version_beside_it(string workflow) => Assert.All(
+    public void Actions_are_pinned_by_commit_and_name_their_version(string workflow) => Assert.All(
         Uses().Matches(Repository.Read(workflow)).Where(match => !match.Groups["action"].Value.StartsWith("./", StringComparison.Ordinal)),
         match => Assert.Matches(@"^[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", match.Groups["action"].Value));
 
     [Theory]
     [MemberData(nameof(Workflows))]
-    public void A_job_may_do_what_it_says_and_no_more_and_ends_by_itself(string workflow)
+    public void A_job_states_its_permissions_and_has_a_timeout(string workflow)
     {
         var file = Assert.Single(Yaml.Parse(Repository.Read(workflow)));
 
@@ -32,11 +33,21 @@ public sealed partial class WorkflowTests
 
     [Theory]
     [MemberData(nameof(Workflows))]
-    public void What_a_step_runs_is_a_script_that_is_here(string workflow) => Assert.All(
+    public void Scripts_that_steps_run_exist_and_are_executable(string workflow) => Assert.All(
         Scripts().Matches(Repository.Read(workflow)).Select(match => Repository.PathOf(match.Value)),
         script => Assert.True(
             File.Exists(script) && (OperatingSystem.IsWindows() || (File.GetUnixFileMode(script) & UnixFileMode.UserExecute) != 0),
-            $"{script} is not there to be run."));
+            $"{script} does not exist or is not executable."));
+
+    [Fact]
+    public void The_suite_runs_with_native_servers_and_with_containers()
+    {
+        var test = Assert.Single(Yaml.Parse(Repository.Read(".github/workflows/ci.yml"))).At("jobs.test");
+
+        Assert.Equal(["native", "containers"], test.Items("strategy.matrix.servers").Select(servers => servers.ToString()));
+        Assert.Equal("${{ matrix.servers }}", test.Text("env.LEDGER_TEST_SERVERS"));
+        Assert.Contains(test.Items("steps"), step => step.Text("run")?.Contains(".ci/run", StringComparison.Ordinal) == true);
+    }
 
     [Fact]
     public async Task Actionlint_finds_nothing()
@@ -48,7 +59,7 @@ public sealed partial class WorkflowTests
     }
 
     [Fact]
-    public async Task The_change_log_has_notes_for_what_is_coming()
+    public async Task The_changelog_has_notes_for_the_next_release()
     {
         var (exitCode, output, errors) = await Repository.RunAsync(Repository.PathOf("scripts/changelog.sh"), ["Unreleased"]);
 

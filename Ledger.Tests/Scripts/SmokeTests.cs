@@ -1,14 +1,15 @@
+using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Scripts;
 
-/// <summary>What Compose and Kubernetes are tried with after each deployment, tried itself.</summary>
+/// <summary><c>scripts/smoke.sh</c>, the check after a deployment.</summary>
 public sealed class SmokeTests(LedgerSystem system)
 {
     private static readonly string Script = Repository.PathOf("scripts/smoke.sh");
 
     [Fact]
-    public async Task Every_step_passes_against_a_system_that_runs()
+    public async Task Every_step_passes_against_a_running_system()
     {
         var api = await system.ApiAsync();
 
@@ -19,9 +20,9 @@ public sealed class SmokeTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task It_fails_and_says_at_which_step_where_nobody_answers()
+    public async Task It_fails_and_names_the_step_when_no_system_answers()
     {
-        // Port 9 (discard) is never given to a process that asks for any free one.
+        // Port 9 (discard) is below the range of ephemeral ports, so no other test listens on it.
         var (exitCode, output, _) = await Repository.RunAsync(Script, ["http://127.0.0.1:9"]);
 
         Assert.Equal(1, exitCode);
@@ -32,7 +33,7 @@ public sealed class SmokeTests(LedgerSystem system)
     [InlineData]
     [InlineData("localhost")]
     [InlineData("http://localhost", "--wait", "long")]
-    public async Task It_says_how_it_is_called(params string[] arguments)
+    public async Task Wrong_arguments_print_the_usage(params string[] arguments)
     {
         var (exitCode, _, errors) = await Repository.RunAsync(Script, arguments);
 
