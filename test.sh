@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Builds Ledger and runs every test against a PostgreSQL and a RabbitMQ of its own: other ports and directories than
-# run.sh's, deleted at the end. The last line says "N passed, N failed, N skipped"; the exit code is 0 if none failed.
+# Builds Ledger and runs every test. The systems of the tests have ports and directories of their own, which are deleted at
+# the end. The last line says "N passed, N failed, N skipped"; the exit code is 0 if no test failed.
 #
-#   ./test.sh                                     everything
-#   ./test.sh -class 'Ledger.Tests.Posting.*'     arguments go to the test runner: a part (-method, -class, -namespace,
+#   ./test.sh                                     every test
+#   ./test.sh -class 'Ledger.Tests.Posting.*'     other arguments go to the test runner: a part (-method, -class, -namespace,
 #                                                 -class-, …), '-list methods', …; '-?' lists them
+#   ./test.sh --postgres DIR [argument …]         with initdb and postgres in DIR, see scripts/postgres.sh
+#   LEDGER_TEST_SERVERS=containers ./test.sh      PostgreSQL and RabbitMQ as containers, but for the tests that kill them
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
@@ -15,12 +17,18 @@ finish() {
     ((failed == 0 && passed > 0)) || exit 1
     exit 0
 }
-# What cannot even begin has failed too, and says so in the same place.
+# A run that cannot begin counts as a failed test.
 give_up() {
     echo "test: $*" >&2
     failed=$((failed + 1))
     finish
 }
+
+if [[ ${1:-} == --postgres ]]; then
+    export LEDGER_POSTGRES=${2:-}
+    [[ -x $LEDGER_POSTGRES/initdb ]] || give_up "--postgres takes the directory of initdb and postgres, not '$LEDGER_POSTGRES'."
+    shift 2
+fi
 
 scripts/dependencies.sh || give_up "something that the tests need is missing, see above."
 
@@ -31,7 +39,7 @@ if ! output=$(dotnet build Ledger.sln --configuration Release --nologo --verbosi
     give_up "the build failed, see above."
 fi
 
-# Not a test of the code, but of what watches over it; counted as one. Whoever asks for a part of the tests gets that part.
+# The alert rules' own tests count as one test of a whole run.
 if (($# == 0)); then
     if scripts/check-monitoring.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 fi
@@ -43,7 +51,7 @@ dotnet Ledger.Tests/bin/Release/net10.0/Ledger.Tests.dll -noColor -noLogo -xml "
 
 count() { grep -oE "<assembly [^>]*" "$results" | grep -oE " $1=\"[0-9]+\"" | tr -dc '0-9'; }
 if [[ ! -s $results ]] || ! grep -q '<assembly ' "$results"; then
-    ((status != 0)) || exit 0 # A list or the help: no test was asked for.
+    ((status != 0)) || exit 0 # A list or the help was asked for.
     give_up "the test runner ended with exit code $status before its end."
 fi
 if (($(count total) == 0)); then give_up "no test ran."; fi

@@ -57,6 +57,8 @@ public sealed partial class BackupTests(LedgerSystem system)
         {
             var server = new NpgsqlConnectionStringBuilder(connectionString);
             var version = await ServerVersionAsync(database);
+            Assert.SkipUnless(
+                Directory.Exists("/usr/lib/postgresql") is false || File.Exists($"/usr/lib/postgresql/{version}/bin/pg_dump"), $"pg_dump of PostgreSQL {version} is not installed.");
             var (exitCode, output, errors) = await Repository.RunAsync(
                 "bash",
                 ["-euo", "pipefail", "-c", $"ledger() {{ dotnet '{AppContext.BaseDirectory}ledger.dll' \"$@\"; }}\n{Commands(name)}"],

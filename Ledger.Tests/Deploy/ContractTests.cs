@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Ledger.Api.Edge;
 using Ledger.Api.Identity;
 using Ledger.Api.Transactions;
-using Ledger.Core.Messaging;
 using Ledger.ServiceDefaults;
 using Ledger.Worker.Posting;
 using Ledger.Worker.Verification;

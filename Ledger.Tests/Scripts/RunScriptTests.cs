@@ -1,4 +1,4 @@
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Scripts;
 
 /// <summary>How <c>run.sh</c> prepares a run. Nothing is installed, built or started: its programs are stand-ins that print their arguments.</summary>
 public sealed class RunScriptTests
