@@ -20,17 +20,17 @@ internal static class Containers
             .WithImageTag("4.3-management")
             .WithManagementPlugin();
 
+        if (!options.IsEphemeral)
+        {
+            postgres.WithDataVolume("ledger-postgres");
+            messaging.WithDataVolume("ledger-messaging");
+        }
         if (builder.ExecutionContext.IsRunMode)
         {
             postgres.WithHostPort(Ports.Claim(options.PostgresPort, "PostgreSQL", "--postgres-port"));
             messaging
                 .WithEndpoint("tcp", endpoint => endpoint.Port = Ports.Claim(options.RabbitMqPort, "RabbitMQ", "--rabbitmq-port"))
                 .WithEndpoint("management", endpoint => endpoint.Port = Ports.Claim(options.ManagementPort, "RabbitMQ's management page", "--management-port"));
-            if (!options.IsEphemeral)
-            {
-                postgres.WithDataVolume("ledger-postgres");
-                messaging.WithDataVolume("ledger-messaging");
-            }
         }
         return (database, messaging);
     }

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.AppHost;
@@ -5,6 +6,10 @@ namespace Ledger.Tests.AppHost;
 /// <summary>How the AppHost refuses what it cannot start with. Nothing is started.</summary>
 public sealed class CommandLineTests
 {
+    // Not the copy beside the tests, which lacks what Aspire's SDK adds.
+    private static readonly string s_appHost = Repository.PathOf(
+        $"Ledger.AppHost/bin/{typeof(CommandLineTests).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration}/net10.0/Ledger.AppHost");
+
     private static readonly string[] s_native = ["--servers", "native", "--no-dashboard", "--port", "0", "--postgres-port", "0", "--rabbitmq-port", "0", "--management-port", "0"];
 
     [Theory]
@@ -77,7 +82,7 @@ public sealed class CommandLineTests
     [Fact]
     public async Task The_help_lists_every_option()
     {
-        var (exitCode, output, _) = await Tool.RunAsync("Ledger.AppHost", ["--help"], new Dictionary<string, string?>());
+        var (exitCode, output, _) = await Tool.RunAsync(s_appHost, ["--help"], new Dictionary<string, string?>());
 
         Assert.Equal(0, exitCode);
         Assert.All(
@@ -87,7 +92,7 @@ public sealed class CommandLineTests
 
     private static async Task<string> MustEndAsync(string named, params string[] arguments)
     {
-        var (exitCode, _, errors) = await Tool.RunAsync("Ledger.AppHost", arguments, new Dictionary<string, string?>());
+        var (exitCode, _, errors) = await Tool.RunAsync(s_appHost, arguments, new Dictionary<string, string?>());
 
         Assert.Equal(1, exitCode);
         var error = Assert.Single(errors);

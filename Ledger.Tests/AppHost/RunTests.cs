@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Ledger.AppHost.Servers;
-using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.AppHost;
@@ -129,12 +128,12 @@ public sealed partial class RunTests
         public IReadOnlyList<int> PidsOf(string program) => [.. Processes().Where(process => process.Program.Contains(program, StringComparison.Ordinal)).Select(process => process.Pid)];
 
         /// <summary>What was started over the data directory, by the mark in its environment, and PostgreSQL, by its command line.</summary>
-        public IReadOnlyList<(int Pid, string Program)> Processes()
+        public List<(int Pid, string Program)> Processes()
         {
             if (Output.All(line => !line.StartsWith("Data ", StringComparison.Ordinal)))
                 return [];
             var data = Data;
-            var found = new List<(int, string)>();
+            var found = new List<(int Pid, string Program)>();
             foreach (var folder in Directory.EnumerateDirectories("/proc").Where(path => int.TryParse(Path.GetFileName(path), out _)))
             {
                 try

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Ledger.ServiceDefaults;
-using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;

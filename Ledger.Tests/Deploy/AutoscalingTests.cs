@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Ledger.Core.Messaging;
+using Ledger.Tests.Harness;
 using Ledger.Worker.Posting;
 
 namespace Ledger.Tests.Deploy;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Ledger.ServiceDefaults;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Deploy;
 

@@ -3,6 +3,7 @@ using Ledger.Api.Edge;
 using Ledger.Api.Identity;
 using Ledger.Api.Transactions;
 using Ledger.ServiceDefaults;
+using Ledger.Tests.Harness;
 using Ledger.Worker.Posting;
 using Ledger.Worker.Verification;
 using Microsoft.AspNetCore.Builder;

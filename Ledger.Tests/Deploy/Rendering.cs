@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Deploy;
 

@@ -1,3 +1,5 @@
+using Ledger.Tests.Harness;
+
 namespace Ledger.Tests.Deploy;
 
 /// <summary>Generated manifests equal the committed ones.</summary>

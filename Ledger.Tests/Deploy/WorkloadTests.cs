@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Ledger.ServiceDefaults;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Deploy;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Ledger.Tests.Deploy;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Documentation;
 

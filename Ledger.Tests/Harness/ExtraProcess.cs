@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Reflection;
 using Ledger.AppHost;
-using Ledger.Tests.Deploy;
 
 namespace Ledger.Tests.Harness;
 

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
-using Ledger.Tests.Deploy;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Messaging;
 

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Monitoring;

@@ -1,3 +1,5 @@
+using Ledger.Tests.Harness;
+
 namespace Ledger.Tests.Scripts;
 
 /// <summary>How <c>run.sh</c> prepares a run. Nothing is installed, built or started: its programs are stand-ins that print their arguments.</summary>

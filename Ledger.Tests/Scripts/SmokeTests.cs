@@ -1,4 +1,3 @@
-using Ledger.Tests.Deploy;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Scripts;

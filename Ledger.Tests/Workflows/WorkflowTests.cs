@@ -1,5 +1,5 @@
 using System.Text.RegularExpressions;
-using Ledger.Tests.Deploy;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Workflows;
 

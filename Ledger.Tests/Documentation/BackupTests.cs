@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 using Ledger.Tests.Harness;
 using Npgsql;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Documentation;
 
 /// <summary>The commands of <c>docs/operations.md</c>, word for word, against a PostgreSQL that is being written to.</summary>
 public sealed partial class BackupTests(LedgerSystem system)

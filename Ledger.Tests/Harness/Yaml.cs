@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Harness;
 
 /// <summary>Reads YAML as the JSON that Kubernetes makes of it.</summary>
 public static class Yaml

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Harness;
 
 /// <summary>Files of the working copy that the tests were built from, and programs run in it.</summary>
 public static partial class Repository

@@ -4,7 +4,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using Ledger.ServiceDefaults;
 
-namespace Ledger.Tests.Deploy;
+namespace Ledger.Tests.Harness;
 
 /// <summary>The options that the services read, by their environment variables.</summary>
 internal static partial class ServiceOptions
