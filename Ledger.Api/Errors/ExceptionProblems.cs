@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Ledger.Api.Transactions;
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
 using Npgsql;
 
@@ -21,7 +22,7 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
             InvalidOperationException when HasUnknownCharset(httpContext.Request) => Problem.Of(
                 httpContext, 415, "unsupported_media_type", "The charset of the body is unknown; JSON must be UTF-8."),
             OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => null,
-            _ when IsAway(exception) => Unavailable(httpContext, exception),
+            _ when IsOutage(exception) => Unavailable(httpContext, exception),
             _ => Unexpected(httpContext, exception),
         };
         if (problem is not null)
@@ -32,7 +33,7 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
     /// <summary>Whether the exception means that PostgreSQL or RabbitMQ is unavailable, so that a later retry may succeed.</summary>
     // An error in a statement is a bug and no outage. Read-only: a failover left this server behind. Undefined table: the migrations
     // have not run. 25P03: this process was suspended within a transaction. Other libraries wrap the driver's exception.
-    internal static bool IsAway(Exception? exception) => exception switch
+    internal static bool IsOutage(Exception? exception) => exception switch
     {
         null => false,
         GatewayFullException or TimeoutException => true,
@@ -40,11 +41,11 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
             || statement.SqlState[..2] is "08" or "28" or "3D" or "53" or "57" or "58"
             || statement.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.UndefinedTable or "25P03",
         NpgsqlException => true,
-        _ => IsAway(exception.InnerException),
+        _ => IsOutage(exception.InnerException),
     };
 
     // A syntax error wraps the JSON reader's exception. A value that does not fit its field does not, and has a path.
-    private static Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult OfJson(HttpContext context, JsonException json)
+    private static ProblemHttpResult OfJson(HttpContext context, JsonException json)
     {
         if (json.InnerException is not JsonException && json.Path is { } path && path.Length > 2)
         {
@@ -71,13 +72,13 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         }
     }
 
-    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unavailable(HttpContext context, Exception exception)
+    private ProblemHttpResult Unavailable(HttpContext context, Exception exception)
     {
         LogUnavailable(exception.Message);
         return Problem.Of(context, 503, "unavailable", Problem.Unavailable);
     }
 
-    private Microsoft.AspNetCore.Http.HttpResults.ProblemHttpResult Unexpected(HttpContext context, Exception exception)
+    private ProblemHttpResult Unexpected(HttpContext context, Exception exception)
     {
         LogUnexpected(exception, context.Request.Path);
         return Problem.Of(context, 500, "internal_error", "The request failed because of an error in the server. It is safe to retry with the same Idempotency-Key.");

@@ -66,7 +66,7 @@ public sealed class AccessTokens(
         {
             content = _protector.Unprotect(Base64Url.DecodeFromChars(token));
         }
-        catch (Exception e) when (e is FormatException || (e is CryptographicException && !ExceptionProblems.IsAway(e)))
+        catch (Exception e) when (e is FormatException || (e is CryptographicException && !ExceptionProblems.IsOutage(e)))
         {
             return null;
         }

@@ -19,7 +19,7 @@ public sealed partial class CommandGateway(
     BrokerConnection broker, IHostApplicationLifetime lifetime, TimeProvider clock, IOptions<GatewayOptions> options, ILogger<CommandGateway> logger)
     : SessionService(logger, clock)
 {
-    // Ends waits early enough that a stopping process answers its requests (202 if undecided) before it is killed.
+    // A stopping process ends all waits after this time, so that it answers its requests (202 if undecided) before it is killed.
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(1);
 
     // One timer ends all waits: a timer per request costs more than the wait itself.

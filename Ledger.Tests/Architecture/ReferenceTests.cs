@@ -3,7 +3,7 @@ using Ledger.Core.Posting;
 
 namespace Ledger.Tests.Architecture;
 
-/// <summary>One arrow direction: Api, Worker, Cli to Core. Core knows no HTTP and no hosting.</summary>
+/// <summary>References point from Api, Worker and Cli to Core. Core references neither HTTP nor hosting.</summary>
 public sealed class ReferenceTests
 {
     private static readonly Assembly Core = typeof(PostingEngine).Assembly;
@@ -17,12 +17,12 @@ public sealed class ReferenceTests
     [InlineData("Microsoft.AspNetCore.Mvc")]
     [InlineData("Microsoft.Extensions.Hosting")]
     [InlineData("Ledger.")]
-    public void Core_references_neither_HTTP_nor_hosting_nor_what_stands_on_it(string prefix) =>
+    public void Core_references_neither_HTTP_nor_hosting_nor_other_projects(string prefix) =>
         Assert.DoesNotContain(ReferencesOf(Core), name => name.StartsWith(prefix, StringComparison.Ordinal));
 
     [Fact]
-    public void The_posting_engine_is_built_on_Core_and_Npgsql_alone() =>
-        // Who knows no AMQP cannot depend on it by accident: nothing in the engine's namespace has a broker's type in its signatures.
+    public void Posting_engine_knows_no_messaging() =>
+        // No signature in the engine's namespace has a type of RabbitMQ or of the messages.
         Assert.DoesNotContain(
             typeof(PostingEngine).Assembly.GetTypes().Where(type => type.Namespace == typeof(PostingEngine).Namespace)
                 .SelectMany(type => type.GetMembers(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly))
@@ -30,7 +30,7 @@ public sealed class ReferenceTests
             type => type.Assembly.GetName().Name is "RabbitMQ.Client" || type.Namespace == "Ledger.Core.Messaging");
 
     [Fact]
-    public void Api_and_worker_do_not_know_each_other()
+    public void Api_and_worker_do_not_reference_each_other()
     {
         Assert.DoesNotContain(Worker.GetName().Name!, ReferencesOf(Api));
         Assert.DoesNotContain(Api.GetName().Name!, ReferencesOf(Worker));

@@ -8,7 +8,7 @@ using Npgsql;
 
 namespace Ledger.Tests.Audit;
 
-/// <summary>Old sign-ins leave the audit trail, and nothing else does, whoever asks.</summary>
+/// <summary>Old sign-ins can be removed from the audit trail, and no other entries.</summary>
 public sealed class AuditRetentionTests(LedgerSystem system)
 {
     private static readonly HashSet<string> SignIns =
@@ -18,7 +18,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
         [.. typeof(AuditActions).GetFields().Select(action => (string)action.GetRawConstantValue()!)];
 
     [Fact]
-    public async Task The_worker_removes_old_sign_ins_chunk_by_chunk_and_nothing_that_an_administrator_did()
+    public async Task Worker_removes_old_sign_ins_in_chunks_and_keeps_administrative_acts()
     {
         var database = await system.DatabaseAsync();
         var (old, younger) = ($"old {Guid.NewGuid()}", $"younger {Guid.NewGuid()}");
@@ -44,7 +44,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
     [InlineData("89 days 23 hours 59 minutes")]
     [InlineData("0")]
     [InlineData("-1000 years")]
-    public async Task Nothing_is_removed_before_its_90th_day_whatever_age_is_given(string age)
+    public async Task Sign_in_is_kept_for_90_days_at_any_given_age(string age)
     {
         var database = await system.DatabaseAsync();
         var subject = $"recent {Guid.NewGuid()}";
@@ -57,7 +57,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task At_its_90th_day_a_sign_in_goes_if_the_operator_wants_it_so()
+    public async Task Sign_in_can_be_removed_after_90_days()
     {
         var database = await system.DatabaseAsync();
         var subject = $"due {Guid.NewGuid()}";
@@ -79,7 +79,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
     [InlineData(DatabaseRoles.Worker, "select * from identity.audit")]
     [InlineData(DatabaseRoles.Worker, "alter table identity.audit disable trigger all")]
     [InlineData(DatabaseRoles.Worker, "create or replace function identity.refuse_early_removal() returns trigger language plpgsql as 'begin return old; end'")]
-    public async Task No_role_of_the_services_has_another_way(string role, string sql)
+    public async Task Service_roles_cannot_change_the_audit_trail_otherwise(string role, string sql)
     {
         await using var database = await system.RoleAsync(role);
 
@@ -89,7 +89,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
     [Theory]
     [InlineData("delete from identity.audit where subject = $1")]
     [InlineData("update identity.audit set at = now() - interval '10 years' where subject = $1")]
-    public async Task Its_owner_neither_removes_a_recent_sign_in_nor_makes_it_old(string sql)
+    public async Task Owner_can_neither_remove_nor_backdate_a_recent_sign_in(string sql)
     {
         var database = await system.DatabaseAsync();
         var subject = $"recent {Guid.NewGuid()}";

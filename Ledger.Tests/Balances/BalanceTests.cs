@@ -6,7 +6,7 @@ namespace Ledger.Tests.Balances;
 public sealed class BalanceTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_new_user_has_nothing()
+    public async Task New_user_has_no_balances()
     {
         var user = await system.NewUserAsync();
 
@@ -16,7 +16,7 @@ public sealed class BalanceTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Balances_stand_side_by_side_per_currency_with_its_digits()
+    public async Task Balances_are_listed_per_currency_with_the_digits_of_its_exponent()
     {
         var user = await system.NewUserAsync("12.30");
         (await user.DepositAsync("500", "JPY")).MustBe(201);
@@ -29,7 +29,7 @@ public sealed class BalanceTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_balance_can_be_asked_for_as_it_stood()
+    public async Task Balance_is_available_at_a_past_time()
     {
         var user = await system.NewUserAsync();
         var before = (await user.DepositAsync("10.00", "EUR")).MustBe(201)["postedAt"]!;
@@ -42,7 +42,7 @@ public sealed class BalanceTests(LedgerSystem system)
         Assert.Equal("0.60", await StoodAsync(second));
         Assert.Equal("0.60", await StoodAsync("2999-01-01T00:00:00Z"));
         Assert.Equal("0.60", await StoodAsync(Uri.EscapeDataString("2999-01-01T00:00:00+01:00")));
-        // What is finer than a microsecond counts as the microsecond that it is in.
+        // Digits finer than microseconds are cut off.
         Assert.Equal("1.00", await StoodAsync(Shift(second, -1).Replace("Z", "999999Z", StringComparison.Ordinal)));
         Assert.Equal("0.60", await StoodAsync(Shift(second, 0).Replace("Z", "000000Z", StringComparison.Ordinal)));
 
@@ -55,7 +55,7 @@ public sealed class BalanceTests(LedgerSystem system)
     [InlineData("XXX")]
     [InlineData("usd")]
     [InlineData("%27%3B--")]
-    public async Task A_currency_that_does_not_exist_has_no_balance(string currency) =>
+    public async Task Balance_in_unknown_currency_is_not_found(string currency) =>
         (await (await system.NewUserAsync()).GetAsync($"balances/{currency}")).MustBe(404, "not_found");
 
     [Theory]
@@ -87,7 +87,7 @@ public sealed class BalanceTests(LedgerSystem system)
     [InlineData("0001-01-01T00:00:00%2B00:01")]
     [InlineData("9999-12-31T23:59:59-00:01")]
     [InlineData("%D9%A2026-01-31T12:00:00Z")]
-    public async Task A_time_is_one_of_RFC_3339(string at)
+    public async Task Time_that_is_not_RFC_3339_is_refused(string at)
     {
         var answer = (await (await system.NewUserAsync()).GetAsync($"balances/USD?at={at}")).MustBe(400, "validation_failed");
         Assert.True(answer.Json.GetProperty("errors").TryGetProperty("at", out _), answer.Text);
@@ -105,5 +105,5 @@ public sealed class BalanceTests(LedgerSystem system)
     [InlineData("1990-12-31T15:59:60-08:00")]
     [InlineData("0001-01-01T00:00:00Z")]
     [InlineData("9999-12-31T23:59:59.9999999Z")]
-    public async Task Every_time_of_RFC_3339_is_one(string at) => (await (await system.NewUserAsync()).GetAsync($"balances/USD?at={at}")).MustBe(200);
+    public async Task Every_RFC_3339_time_is_accepted(string at) => (await (await system.NewUserAsync()).GetAsync($"balances/USD?at={at}")).MustBe(200);
 }

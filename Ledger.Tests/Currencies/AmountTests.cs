@@ -5,7 +5,7 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Currencies;
 
-/// <summary>Decimal strings in major units, against minor units.</summary>
+/// <summary>Conversion between decimal strings in major units and minor units.</summary>
 public sealed class AmountTests
 {
     [Theory]
@@ -19,7 +19,7 @@ public sealed class AmountTests
     [InlineData(2, "9999999999999999.99", 999_999_999_999_999_999)]
     [InlineData(0, "999999999999999999", 999_999_999_999_999_999)]
     [InlineData(12, "999999.999999999999", 999_999_999_999_999_999)]
-    public void A_decimal_string_is_read_exactly(int exponent, string text, long minorUnits)
+    public void Decimal_string_is_parsed_exactly(int exponent, string text, long minorUnits)
     {
         Assert.Equal(AmountError.None, WithExponent(exponent).ParseAmount(text, out var amount));
         Assert.Equal(minorUnits, amount);
@@ -46,7 +46,7 @@ public sealed class AmountTests
     [InlineData("0x10")]
     [InlineData("١٢")]
     [InlineData("1\u00002")]
-    public void What_is_not_a_plain_decimal_number_is_malformed(string text) =>
+    public void Text_that_is_not_a_plain_decimal_number_is_malformed(string text) =>
         Assert.Equal(AmountError.Malformed, WithExponent(2).ParseAmount(text, out _));
 
     [Theory]
@@ -54,7 +54,7 @@ public sealed class AmountTests
     [InlineData(2, "1.000")]
     [InlineData(0, "1.0")]
     [InlineData(3, "0.0001")]
-    public void More_digits_than_the_currency_has_are_too_precise(int exponent, string text) =>
+    public void More_decimal_places_than_the_exponent_are_too_precise(int exponent, string text) =>
         Assert.Equal(AmountError.TooPrecise, WithExponent(exponent).ParseAmount(text, out _));
 
     [Theory]
@@ -66,7 +66,7 @@ public sealed class AmountTests
     [InlineData(0, "18446744073709551617")]
     [InlineData(0, "99999999999999999999999999999999999999")]
     [InlineData(12, "1000000")]
-    public void Zero_and_what_does_not_fit_are_out_of_range(int exponent, string text) =>
+    public void Zero_and_too_large_amounts_are_out_of_range(int exponent, string text) =>
         Assert.Equal(AmountError.OutOfRange, WithExponent(exponent).ParseAmount(text, out _));
 
     [Theory]
@@ -81,11 +81,11 @@ public sealed class AmountTests
     [InlineData(2, long.MinValue, "-92233720368547758.08")]
     [InlineData(12, long.MinValue, "-9223372.036854775808")]
     [InlineData(0, long.MinValue, "-9223372036854775808")]
-    public void Minor_units_are_written_with_all_digits(int exponent, long minorUnits, string text) =>
+    public void Minor_units_are_formatted_with_all_decimal_places(int exponent, long minorUnits, string text) =>
         Assert.Equal(text, WithExponent(exponent).FormatAmount(minorUnits));
 
     [Fact]
-    public void What_is_written_is_read_as_the_same_amount() => Law.Holds(
+    public void Formatted_amount_parses_to_the_same_amount() => Law.Holds(
         Gen.Choose(0, 12).Zip(Amounts),
         value =>
         {
@@ -97,12 +97,12 @@ public sealed class AmountTests
         cases: 5000);
 
     [Fact]
-    public void What_is_read_agrees_with_decimal_arithmetic() => Law.Holds(
+    public void Parsed_amount_agrees_with_decimal_arithmetic() => Law.Holds(
         Gen.Choose(0, 12).Zip(Amounts.Zip(Gen.Choose(0, 12))),
         value =>
         {
             var (exponent, (amount, digits)) = value;
-            // Written by another implementation: the framework's decimal, with no more digits than the currency has.
+            // An independent implementation: the framework's decimal, with at most the currency's digits.
             var text = decimal.Round(amount / Pow10(exponent), Math.Min(digits, exponent), MidpointRounding.ToZero).ToString(CultureInfo.InvariantCulture);
             var expected = (long)(decimal.Parse(text, CultureInfo.InvariantCulture) * Pow10(exponent));
             var error = WithExponent(exponent).ParseAmount(text, out var read);
@@ -111,7 +111,7 @@ public sealed class AmountTests
         },
         cases: 5000);
 
-    // Of every order of magnitude, and both ends.
+    // Of every order of magnitude, with the smallest and the largest amount.
     private static FsCheck.Gen<long> Amounts => Gen.Frequency(
         (8, Gen.Choose(1, 18).SelectMany(magnitude => Gen.Choose(0, int.MaxValue).Zip(Gen.Choose(0, int.MaxValue)).Select(bits => AmountOf(magnitude, bits.Item1, bits.Item2)))),
         (1, Gen.Constant(1L)),

@@ -13,7 +13,7 @@ public sealed class CurrencyTests(LedgerSystem system)
     [InlineData("KWD", 3, false)]
     [InlineData("CLF", 4, false)]
     [InlineData("CHF", 2, false)]
-    public async Task Anybody_may_see_the_currencies_with_the_exponents_of_ISO_4217(string code, int exponent, bool enabled)
+    public async Task Currencies_are_public_and_have_the_exponents_of_ISO_4217(string code, int exponent, bool enabled)
     {
         var answer = (await (await system.ApiAsync()).GetAsync("currencies")).MustBe(200);
 
@@ -23,7 +23,7 @@ public sealed class CurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_currency_that_an_operator_adds_can_be_used_at_every_API_within_seconds()
+    public async Task Added_currency_is_usable_at_every_API_within_seconds()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
         var apis = await system.ApisAsync();
@@ -31,7 +31,7 @@ public sealed class CurrencyTests(LedgerSystem system)
 
         await Eventually.TrueAsync(async () => (await user.At(apis[0]).DepositAsync("1.00", market.Currency)).Status == 201);
 
-        // The other one may not have heard of it yet; what it knows must not be what it fails at.
+        // The other API may not have read the new currency yet; its reads must work all the same.
         var other = user.At(apis[1]);
         Assert.Contains(market.Currency, (await other.GetAsync("balances")).MustBe(200).Text, StringComparison.Ordinal);
         Assert.Contains(market.Currency, (await other.GetAsync("transactions")).MustBe(200).Text, StringComparison.Ordinal);

@@ -7,11 +7,11 @@ using Npgsql;
 
 namespace Ledger.Tests.Identity;
 
-/// <summary>Only the ledger's own tokens count, unchanged and in time.</summary>
+/// <summary>Only genuine, unchanged and unexpired access tokens are accepted.</summary>
 public sealed class AccessTokenTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_token_with_any_part_of_it_changed_is_refused()
+    public async Task Access_token_with_a_changed_character_is_refused()
     {
         var user = await system.NewUserAsync();
         for (var at = 0; at < user.Token.Length; at += 7)
@@ -24,7 +24,7 @@ public sealed class AccessTokenTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_token_that_another_ledger_issued_is_refused()
+    public async Task Access_token_of_another_ledger_is_refused()
     {
         var user = await system.NewUserAsync();
         await using var nowhere = NpgsqlDataSource.Create("Host=127.0.0.1;Port=1");
@@ -37,7 +37,7 @@ public sealed class AccessTokenTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_refresh_token_is_no_access_token_and_the_reverse()
+    public async Task Refresh_token_and_access_token_are_not_interchangeable()
     {
         var user = await system.NewUserAsync();
         var login = (await user.Api.PostAsync("identity/login", new { email = user.Email, password = LedgerApi.Password })).MustBe(200);
@@ -53,7 +53,7 @@ public sealed class AccessTokenTests(LedgerSystem system)
     [InlineData("Bearer null")]
     [InlineData("Bearer lk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     [InlineData("Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.")]
-    public async Task What_is_no_token_of_ours_is_refused_with_a_challenge(string header)
+    public async Task Unknown_credential_is_refused_with_a_challenge(string header)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/identity/me");
         Assert.True(request.Headers.TryAddWithoutValidation("Authorization", header));
@@ -61,5 +61,17 @@ public sealed class AccessTokenTests(LedgerSystem system)
         var answer = (await (await system.ApiAsync()).SendAsync(request)).MustBe(401, "invalid_token");
 
         Assert.Equal("Bearer", answer.Headers.WwwAuthenticate.Single().Scheme);
+    }
+
+    [Fact]
+    public async Task Expired_access_token_is_refused()
+    {
+        using var api = await system.StartApiAsync(("Ledger__Identity__AccessTokenSeconds", "3"));
+        var user = await api.NewUserAsync();
+        (await user.GetAsync("identity/me")).MustBe(200);
+
+        await Eventually.TrueAsync(async () => (await user.GetAsync("identity/me")).Status == 401, TimeSpan.FromSeconds(20), () => "An expired access token is still accepted.");
+        // An API whose own tokens live longer refuses it too.
+        (await user.At(await system.ApiAsync()).GetAsync("identity/me")).MustBe(401, "invalid_token");
     }
 }

@@ -1,13 +1,15 @@
+using System.Diagnostics;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Identity;
 
+/// <summary>Registration and login.</summary>
 public sealed class IdentityTests(LedgerSystem system)
 {
     private static string NewEmail => $"{Guid.NewGuid():N}@example.com";
 
     [Fact]
-    public async Task Whoever_registers_can_log_in_and_is_who_it_says()
+    public async Task Registered_user_can_log_in()
     {
         var api = await system.ApiAsync();
         var email = NewEmail;
@@ -23,7 +25,7 @@ public sealed class IdentityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_token_of_one_API_is_good_at_the_other()
+    public async Task Access_token_of_one_API_is_accepted_by_the_other()
     {
         var apis = await system.ApisAsync();
         var user = await apis[0].NewUserAsync();
@@ -32,7 +34,7 @@ public sealed class IdentityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_address_is_registered_once_however_it_is_spelled()
+    public async Task Email_is_registered_once_in_any_letter_case()
     {
         var user = await system.NewUserAsync();
 
@@ -41,7 +43,7 @@ public sealed class IdentityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Of_many_who_register_one_address_at_once_one_gets_it()
+    public async Task One_of_many_concurrent_registrations_of_an_email_succeeds()
     {
         var apis = await system.ApisAsync();
         var email = NewEmail;
@@ -60,7 +62,7 @@ public sealed class IdentityTests(LedgerSystem system)
     [InlineData("a b@example.com", "email")]
     [InlineData("Some Body <a@example.com>", "email")]
     [InlineData("a\u0000@example.com", "email")]
-    public async Task What_is_no_address_is_not_registered(string email, string field)
+    public async Task Registration_with_invalid_email_is_refused(string email, string field)
     {
         var answer = (await (await system.ApiAsync()).PostAsync("identity/register", new { email, password = LedgerApi.Password })).MustBe(400, "validation_failed");
         Assert.True(answer.Json.GetProperty("errors").TryGetProperty(field, out _), answer.Text);
@@ -70,7 +72,7 @@ public sealed class IdentityTests(LedgerSystem system)
     [InlineData(0)]
     [InlineData(7)]
     [InlineData(129)]
-    public async Task A_password_has_8_to_128_characters(int length)
+    public async Task Password_shorter_than_8_or_longer_than_128_characters_is_refused(int length)
     {
         var api = await system.ApiAsync();
         var answer = (await api.PostAsync("identity/register", new { email = NewEmail, password = new string('p', length) })).MustBe(400, "validation_failed");
@@ -78,14 +80,14 @@ public sealed class IdentityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_empty_registration_is_told_both_fields()
+    public async Task Empty_registration_names_both_fields()
     {
         var errors = (await (await system.ApiAsync()).PostAsync("identity/register", "{}")).MustBe(400, "validation_failed").Json.GetProperty("errors");
         Assert.Equal(["email", "password"], errors.EnumerateObject().Select(error => error.Name).Order());
     }
 
     [Fact]
-    public async Task A_wrong_password_and_an_unknown_address_get_the_same_answer()
+    public async Task Wrong_password_and_unknown_email_get_the_same_answer()
     {
         var user = await system.NewUserAsync();
 
@@ -100,11 +102,11 @@ public sealed class IdentityTests(LedgerSystem system)
     [InlineData("""{"email":null,"password":null}""")]
     [InlineData("""{"email":"a\u0000b@example.com","password":"wrong password"}""")]
     [InlineData("""{"email":"no address","password":"wrong password"}""")]
-    public async Task What_nobody_can_have_registered_does_not_log_in(string body) =>
+    public async Task Login_with_impossible_email_gets_invalid_credentials(string body) =>
         (await (await system.ApiAsync()).PostAsync("identity/login", body)).MustBe(401, "invalid_credentials");
 
     [Fact]
-    public async Task Repeated_failures_lock_the_address_for_a_while_even_for_the_right_password()
+    public async Task Repeated_failures_lock_the_email_even_for_the_right_password()
     {
         var user = await system.NewUserAsync();
         Answer answer;
@@ -112,14 +114,14 @@ public sealed class IdentityTests(LedgerSystem system)
         do
         {
             answer = await user.Api.PostAsync("identity/login", new { email = user.Email, password = "wrong password" });
-            Assert.True(++attempts <= 10, "Ten failures did not lock the address.");
+            Assert.True(++attempts <= 10, "Ten wrong passwords did not lock the e-mail address.");
         }
         while (answer.Status == 401);
 
         answer.MustBe(429, "rate_limited");
         Assert.InRange(answer.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
         (await user.Api.PostAsync("identity/login", new { email = user.Email, password = LedgerApi.Password })).MustBe(429, "rate_limited");
-        // Somebody who is logged in stays so.
+        // Existing sessions are not affected.
         (await user.GetAsync("identity/me")).MustBe(200);
     }
 
@@ -132,7 +134,7 @@ public sealed class IdentityTests(LedgerSystem system)
     [InlineData("POST", "deposits")]
     [InlineData("POST", "withdrawals")]
     [InlineData("POST", "transfers")]
-    public async Task Nothing_of_a_user_is_to_be_had_without_its_token(string method, string path)
+    public async Task Endpoints_for_users_refuse_requests_without_an_access_token(string method, string path)
     {
         var api = await system.ApiAsync();
         Task<Answer> CallAsync(string? token) => method == "GET" ? api.GetAsync(path, token) : api.PostAsync(path, new { currency = "USD", amount = "1.00" }, token);
@@ -142,12 +144,48 @@ public sealed class IdentityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_token_that_was_tampered_with_is_refused()
+    public async Task Tampered_access_token_is_refused()
     {
         var user = await system.NewUserAsync();
         var middle = user.Token.Length / 2;
         var tampered = user.Token[..middle] + (user.Token[middle] == 'A' ? 'B' : 'A') + user.Token[(middle + 1)..];
 
         (await user.Api.GetAsync("identity/me", tampered)).MustBe(401, "invalid_token");
+    }
+
+    [Fact]
+    public async Task Time_of_a_refused_login_does_not_show_whether_the_email_is_registered()
+    {
+        // As many iterations as in production: a missing hash would be a hundred times faster.
+        using var api = await system.StartApiAsync(("Ledger__Identity__PasswordIterations", "100000"), ("Ledger__Identity__MaxFailedLogins", "100"));
+        var user = await api.NewUserAsync();
+        List<double> wrong = [], unknown = [];
+        for (var i = 0; i < 12; i++)
+        {
+            wrong.Add(await TimeAsync(user.Email));
+            unknown.Add(await TimeAsync($"{Guid.NewGuid():N}@example.com"));
+        }
+
+        Assert.InRange(Median(wrong) / Median(unknown), 0.5, 2);
+
+        async Task<double> TimeAsync(string email)
+        {
+            var start = Stopwatch.GetTimestamp();
+            (await api.PostAsync("identity/login", new { email, password = "wrong password" })).MustBe(401, "invalid_credentials");
+            return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        }
+
+        static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
+    }
+
+    [Fact]
+    public async Task Unknown_email_is_locked_like_a_registered_one()
+    {
+        var api = await system.ApiAsync();
+        var email = $"{Guid.NewGuid():N}@example.com";
+        var answers = await Task.WhenAll(Enumerable.Range(0, 15).Select(_ => api.PostAsync("identity/login", new { email, password = "wrong password" })));
+
+        Assert.InRange(answers.Count(answer => answer.Status == 429), 1, 6);
+        (await api.PostAsync("identity/login", new { email, password = "wrong password" })).MustBe(429, "rate_limited");
     }
 }

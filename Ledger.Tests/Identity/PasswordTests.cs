@@ -3,7 +3,7 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Identity;
 
-/// <summary>What nobody may have as a password, and what everybody may.</summary>
+/// <summary>Which passwords are refused and accepted.</summary>
 public sealed class PasswordTests(LedgerSystem system)
 {
     [Theory]
@@ -19,7 +19,7 @@ public sealed class PasswordTests(LedgerSystem system)
     [InlineData("marie.curie")]
     [InlineData("Marie.Curie1903")]
     [InlineData("marie.curie@example.com")]
-    public void What_somebody_would_try_first_is_refused(string password) =>
+    public void Password_that_is_easy_to_guess_is_refused(string password) =>
         Assert.NotNull(Passwords.ErrorOf(password, "marie.curie@example.com"));
 
     [Theory]
@@ -29,11 +29,11 @@ public sealed class PasswordTests(LedgerSystem system)
     [InlineData("пароль подлиннее")]
     [InlineData("🐎🔋📎🍎🐎🔋📎")]
     [InlineData("ledger of the third floor")]
-    public void Any_other_is_taken_whatever_it_is_made_of(string password) =>
+    public void Other_password_of_any_composition_is_accepted(string password) =>
         Assert.Null(Passwords.ErrorOf(password, "marie.curie@example.com"));
 
     [Fact]
-    public async Task Neither_registration_nor_change_takes_a_common_one()
+    public async Task Common_password_is_refused_at_registration_and_change()
     {
         var user = await system.NewUserAsync();
         var registered = (await user.Api.PostAsync("identity/register", new { email = "someone@example.com", password = "password123" })).MustBe(400, "validation_failed");

@@ -4,33 +4,33 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Ledger.Tests.Identity;
 
-/// <summary>No route without a decision about who may call it.</summary>
+/// <summary>Every route of the API has a decision about its callers.</summary>
 public sealed class RouteTests
 {
-    private static readonly string[] OpenToEverybody =
+    private static readonly string[] Public =
     [
         "/alive", "/api/v1/currencies", "/api/v1/identity/login", "/api/v1/identity/refresh", "/api/v1/identity/register", "/health", "/live",
         "/openapi/{documentName}.json", "/ready",
     ];
 
     [Fact]
-    public void Every_route_names_its_policy_or_is_open_by_intent()
+    public void Every_route_has_a_policy_or_is_explicitly_public()
     {
         foreach (var route in Routes())
         {
-            var isOpen = route.Metadata.GetMetadata<IAllowAnonymous>() is not null;
+            var isPublic = route.Metadata.GetMetadata<IAllowAnonymous>() is not null;
             var policies = route.Metadata.GetOrderedMetadata<IAuthorizeData>().Select(data => data.Policy).ToList();
-            Assert.True(isOpen || (policies.Count > 0 && policies.All(policy => policy is not null)), $"{route.RoutePattern.RawText} names no policy.");
-            Assert.False(isOpen && policies.Count > 0, $"{route.RoutePattern.RawText} is open and has a policy.");
+            Assert.True(isPublic || (policies.Count > 0 && policies.All(policy => policy is not null)), $"{route.RoutePattern.RawText} names no policy.");
+            Assert.False(isPublic && policies.Count > 0, $"{route.RoutePattern.RawText} is public and has a policy.");
         }
     }
 
     [Fact]
-    public void What_is_open_to_everybody_is_on_the_list()
+    public void Public_routes_are_the_listed_ones()
     {
         var open = Routes().Where(route => route.Metadata.GetMetadata<IAllowAnonymous>() is not null).Select(route => route.RoutePattern.RawText!)
             .Where(path => !path.StartsWith("/scalar", StringComparison.Ordinal));
-        Assert.Equal(OpenToEverybody, open.Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(Public, open.Distinct().Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -38,13 +38,13 @@ public sealed class RouteTests
     {
         foreach (var route in Routes().Where(route => route.RoutePattern.RawText!.StartsWith("/api", StringComparison.Ordinal)))
         {
-            // The list of currencies comes from memory.
+            // The list of currencies comes from memory and needs no limit.
             if (route.RoutePattern.RawText != "/api/v1/currencies")
                 Assert.True(route.Metadata.GetMetadata<EnableRateLimitingAttribute>() is not null, $"{route.RoutePattern.RawText} has no rate limit.");
         }
     }
 
-    // The API as it is, built and not started.
+    // Of the application as it is built, without starting it.
     private static List<RouteEndpoint> Routes()
     {
         var app = Ledger.Api.Application.Build(

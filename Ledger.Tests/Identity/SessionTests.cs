@@ -6,14 +6,14 @@ using Npgsql;
 
 namespace Ledger.Tests.Identity;
 
-/// <summary>Sessions end when they should, everywhere.</summary>
+/// <summary>How sessions are refreshed and how they end, at every API process.</summary>
 public sealed class SessionTests(LedgerSystem system)
 {
-    // What the API promises: a token that is revoked at one process is refused at every other within this time.
+    // A token that is revoked at one API process must be refused by the others within this time.
     private static readonly TimeSpan Everywhere = TimeSpan.FromSeconds(5);
 
     [Fact]
-    public async Task A_refresh_token_gets_the_next_pair_once()
+    public async Task Refresh_returns_the_next_pair_of_tokens()
     {
         var (api, email) = await RegisterAsync();
         var first = await LoginAsync(api, email);
@@ -26,9 +26,9 @@ public sealed class SessionTests(LedgerSystem system)
         (await api.GetAsync("identity/me", second["accessToken"])).MustBe(200);
     }
 
-    /// <summary>Nobody could revoke it then: there is no session any more.</summary>
+    /// <summary>The session's row, by which a token is revoked, is deleted when the session expires.</summary>
     [Fact]
-    public async Task An_access_token_does_not_outlive_its_session()
+    public async Task Access_token_does_not_outlive_its_session()
     {
         var user = await system.NewUserAsync();
         var login = await LoginAsync(user.Api, user.Email);
@@ -41,7 +41,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_spent_refresh_token_ends_its_family_and_nothing_else()
+    public async Task Reuse_of_a_refresh_token_ends_its_session_only()
     {
         var (api, email) = await RegisterAsync();
         var stolen = await LoginAsync(api, email);
@@ -58,7 +58,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Of_many_who_refresh_with_one_token_at_once_one_succeeds_and_the_family_ends()
+    public async Task One_of_many_concurrent_refreshes_succeeds_and_the_session_ends()
     {
         var apis = await system.ApisAsync();
         var (_, email) = await RegisterAsync();
@@ -72,20 +72,20 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_refresh_while_its_user_is_frozen_spends_nothing_and_is_no_theft()
+    public async Task Refresh_of_a_frozen_user_does_not_spend_the_token()
     {
         var database = await system.DatabaseAsync();
         var user = await system.NewUserAsync();
         var login = await LoginAsync(user.Api, user.Email);
 
-        // As a refresh sees it that comes between a freeze and the end of the sessions.
+        // The state between a freeze and the end of the sessions.
         await Books.ExecuteAsync(database, "update identity.users set frozen_at = clock_timestamp() where id = $1", user.Id);
         (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
         await Books.ExecuteAsync(database, "update identity.users set frozen_at = null where id = $1", user.Id);
 
         var next = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
         Assert.Equal(0, await TheftsAsync());
-        // What is theft still is.
+        // The reuse of a spent token still counts as theft.
         (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
         (await RefreshAsync(user.Api, next["refreshToken"]!)).MustBe(401, "invalid_token");
         Assert.Equal(1, await TheftsAsync());
@@ -98,15 +98,15 @@ public sealed class SessionTests(LedgerSystem system)
     [InlineData("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     [InlineData("' or 1=1 --")]
     [InlineData("\u0000")]
-    public async Task An_invented_refresh_token_gets_nothing(string token) =>
+    public async Task Unknown_refresh_token_is_refused(string token) =>
         (await RefreshAsync(await system.ApiAsync(), token)).MustBe(401, "invalid_token");
 
     [Fact]
-    public async Task A_refresh_without_token_is_told_so() =>
+    public async Task Refresh_without_a_token_names_the_field() =>
         (await (await system.ApiAsync()).PostAsync("identity/refresh", "{}")).MustBe(400, "validation_failed");
 
     [Fact]
-    public async Task Logout_with_a_refresh_token_ends_that_session_at_every_API()
+    public async Task Logout_with_a_refresh_token_ends_its_session_at_every_API()
     {
         var apis = await system.ApisAsync();
         var (api, email) = await RegisterAsync();
@@ -122,7 +122,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Logout_without_a_body_ends_every_session_of_the_user_and_of_nobody_else()
+    public async Task Logout_without_a_body_ends_all_sessions_of_the_user_only()
     {
         var apis = await system.ApisAsync();
         var (api, email) = await RegisterAsync();
@@ -143,7 +143,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Nobody_ends_anothers_session_with_its_refresh_token()
+    public async Task Logout_with_the_refresh_token_of_another_user_changes_nothing()
     {
         var (api, email) = await RegisterAsync();
         var login = await LoginAsync(api, email);
@@ -155,7 +155,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_logout_that_ends_no_session_leaves_no_trace()
+    public async Task Logout_that_ends_no_session_is_not_audited()
     {
         var database = await system.DatabaseAsync();
         var (api, email) = await RegisterAsync();
@@ -175,7 +175,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_changed_password_ends_the_other_sessions_and_the_old_password()
+    public async Task Change_of_the_password_ends_the_other_sessions()
     {
         const string NewPassword = "seven quiet harbours";
         var apis = await system.ApisAsync();
@@ -193,7 +193,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_password_whose_sessions_cannot_be_ended_is_not_changed_either()
+    public async Task Password_is_not_changed_if_the_sessions_cannot_be_ended()
     {
         var database = await system.DatabaseAsync();
         var user = await system.NewUserAsync();
@@ -207,9 +207,9 @@ public sealed class SessionTests(LedgerSystem system)
             database, "select count(*) from identity.audit where subject = $1 and action = $2", user.Id.ToString(), AuditActions.PasswordChanged));
     }
 
-    /// <summary>A login that has seen the old password, and is not done, belongs to the sessions that a change ends.</summary>
+    /// <summary>The login has checked the old password before the change, and inserts its session after it.</summary>
     [Fact]
-    public async Task A_login_with_the_old_password_that_a_change_overtakes_has_no_session()
+    public async Task Login_overtaken_by_a_change_of_the_password_gets_no_session()
     {
         var user = await system.NewUserAsync();
         await using var gate = await GateAsync("insert on identity.sessions", $"new.user_id = '{user.Id}'");
@@ -225,9 +225,9 @@ public sealed class SessionTests(LedgerSystem system)
         (await RefreshAsync(user.Api, (await login)["refreshToken"]!)).MustBe(401, "invalid_token");
     }
 
-    /// <summary>Whoever knows the old password, and is not done, cannot replace the new one.</summary>
+    /// <summary>Both changes have checked the old password before either of them writes.</summary>
     [Fact]
-    public async Task A_change_of_the_password_that_another_one_overtakes_changes_nothing()
+    public async Task Change_of_the_password_overtaken_by_another_one_fails()
     {
         var one = await system.NewUserAsync();
         var other = one with { Token = (await LoginAsync(one.Api, one.Email))["accessToken"]! };
@@ -248,9 +248,9 @@ public sealed class SessionTests(LedgerSystem system)
             await system.DatabaseAsync(), "select count(*) from identity.audit where subject = $1 and action = $2", one.Id.ToString(), AuditActions.PasswordChanged));
     }
 
-    /// <summary>After the number of rounds was raised, a login hashes the password anew: of some at once, one does, and the others find its hash.</summary>
+    /// <summary>A login rehashes a password with too few iterations. One of the concurrent logins writes its hash, and the others must accept it.</summary>
     [Fact]
-    public async Task Logins_at_once_that_hash_a_password_anew_all_succeed()
+    public async Task Concurrent_logins_that_rehash_the_password_all_succeed()
     {
         const int Logins = 3;
         var user = await system.NewUserAsync();
@@ -267,7 +267,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_password_is_changed_by_whoever_knows_it_alone_and_guesses_count()
+    public async Task Wrong_current_password_counts_as_a_failed_login()
     {
         var user = await system.NewUserAsync();
         Answer answer;
@@ -275,7 +275,7 @@ public sealed class SessionTests(LedgerSystem system)
         do
         {
             answer = await user.PostAsync("identity/password", new { currentPassword = "wrong password", newPassword = "seven quiet harbours" });
-            Assert.True(++attempts <= 10, "Ten guesses did not lock the address.");
+            Assert.True(++attempts <= 10, "Ten wrong passwords did not lock the e-mail address.");
         }
         while (answer.Status == 401 && answer.Code == "invalid_credentials");
 
@@ -283,7 +283,7 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_refreshed_session_of_a_new_operator_has_the_role()
+    public async Task Refreshed_session_of_a_new_operator_has_the_role()
     {
         var (api, email) = await RegisterAsync();
         var login = await LoginAsync(api, email);
@@ -301,7 +301,7 @@ public sealed class SessionTests(LedgerSystem system)
     private static Task<Answer> ChangePasswordAsync(LedgerUser user, string newPassword = "seven quiet harbours") =>
         user.PostAsync("identity/password", new { currentPassword = LedgerApi.Password, newPassword });
 
-    /// <summary>A trigger on some rows, until it is disposed of.</summary>
+    /// <summary>A trigger on some rows, which is dropped when it is disposed.</summary>
     private async Task<Trigger> TriggerAsync(string before, string when, string statement)
     {
         var database = await system.DatabaseAsync();
@@ -311,7 +311,7 @@ public sealed class SessionTests(LedgerSystem system)
         return new Trigger(database, name);
     }
 
-    /// <summary>A trigger that whoever writes some rows waits in until the gate is open.</summary>
+    /// <summary>A trigger in which writers of some rows wait until the gate is opened.</summary>
     private async Task<Gate> GateAsync(string before, string when)
     {
         var number = Random.Shared.NextInt64();
@@ -330,7 +330,7 @@ public sealed class SessionTests(LedgerSystem system)
 
     private sealed class Gate(NpgsqlDataSource database, Trigger trigger, NpgsqlConnection connection, long number) : IAsyncDisposable
     {
-        /// <summary>How many wait for the gate, or for somebody who does.</summary>
+        /// <summary>The number of connections that wait for the gate, directly or indirectly.</summary>
         public Task<long> WaitingAsync() => Books.NumberAsync(database, """
             with recursive held (pid) as (
                 select $1
@@ -347,7 +347,7 @@ public sealed class SessionTests(LedgerSystem system)
 
         public async ValueTask DisposeAsync()
         {
-            // Whatever the test came to: nobody is left waiting.
+            // A failed test must not leave connections waiting.
             await OpenAsync();
             await connection.DisposeAsync();
             await trigger.DisposeAsync();

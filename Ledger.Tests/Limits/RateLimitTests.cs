@@ -1,10 +1,11 @@
 using System.Threading.RateLimiting;
 using Ledger.Api.Limits;
+using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Limits;
 
-/// <summary>A limit is the one that was set, whatever number it is.</summary>
-public sealed class RateLimitTests
+/// <summary>Rate limits apply as configured.</summary>
+public sealed class RateLimitTests(LedgerSystem system)
 {
     [Theory]
     [InlineData(1)]
@@ -17,7 +18,7 @@ public sealed class RateLimitTests
     [InlineData(1_000)]
     [InlineData(999_999)]
     [InlineData(1_000_000)]
-    public void A_bucket_fills_as_fast_as_was_set_and_no_further(int rate)
+    public void Bucket_fills_at_the_configured_rate_up_to_the_configured_burst(int rate)
     {
         var options = new RateLimitOptions { UserPerSecond = rate, UserBurst = 7, AddressPerMinute = rate, AddressBurst = 11 };
         var (user, address) = (RateLimits.PerSecond(options), RateLimits.PerMinute(options));
@@ -27,7 +28,29 @@ public sealed class RateLimitTests
         Assert.Equal(1, RateOf(address, TimeSpan.FromMinutes(1)) / rate, 1e-5);
     }
 
-    // As TokenBucketRateLimiter counts where it does not keep a timer of its own: tokens per tick, by the ticks that went by.
+    [Fact]
+    public async Task Logins_are_limited_per_address_and_deposits_per_user()
+    {
+        using var api = await system.StartApiAsync(
+            ("Ledger__RateLimit__Enabled", "true"), ("Ledger__RateLimit__UserPerSecond", "1"), ("Ledger__RateLimit__UserBurst", "5"),
+            ("Ledger__RateLimit__AddressPerMinute", "1"), ("Ledger__RateLimit__AddressBurst", "4"));
+        var (hasty, calm) = ((await system.NewUserAsync()).At(api), (await system.NewUserAsync()).At(api));
+
+        var deposits = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => hasty.DepositAsync("1.00")));
+
+        Assert.InRange(deposits.Count(answer => answer.Status == 201), 5, 15);
+        var refused = deposits.First(answer => answer.Status != 201).MustBe(429, "rate_limited");
+        Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
+        // The limit of one user does not affect another.
+        (await calm.DepositAsync("1.00")).MustBe(201);
+        Assert.Equal(deposits.Count(answer => answer.Status == 201), await hasty.At(await system.ApiAsync()).BalanceAsync());
+
+        var logins = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => api.PostAsync("identity/login", new { email = "nobody@example.com", password = "wrong password" })));
+        Assert.InRange(logins.Count(answer => answer.Status == 401), 4, 6);
+        Assert.InRange(logins.First(answer => answer.Status == 429).MustBe(429, "rate_limited").Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
+    }
+
+    // As TokenBucketRateLimiter replenishes without a timer of its own: by the ticks that have passed.
     private static double RateOf(TokenBucketRateLimiterOptions bucket, TimeSpan per) =>
         (double)bucket.TokensPerPeriod / bucket.ReplenishmentPeriod.Ticks * per.Ticks;
 }

@@ -9,7 +9,7 @@ public sealed class HealthTests(LedgerSystem system)
     [InlineData("/ready", true)]
     [InlineData("/alive", false)]
     [InlineData("/live", false)]
-    public async Task A_healthy_process_says_so_and_of_what_it_depends_on(string path, bool isReadiness)
+    public async Task Healthy_process_reports_its_status_and_dependencies(string path, bool isReadiness)
     {
         foreach (var api in await system.ApisAsync())
         {

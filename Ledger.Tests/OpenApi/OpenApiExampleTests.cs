@@ -3,11 +3,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.OpenApi;
 
-/// <summary>The examples of the API's description are what somebody tries first: they are there, and they work.</summary>
+/// <summary>The OpenAPI document has examples, and they work.</summary>
 public sealed class OpenApiExampleTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Each_operation_has_an_example_of_its_body_and_of_each_answer()
+    public async Task Every_operation_has_examples_of_its_body_and_responses()
     {
         foreach (var (name, operation) in await OperationsAsync())
         {
@@ -19,7 +19,7 @@ public sealed class OpenApiExampleTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task The_examples_of_requests_work_as_they_stand()
+    public async Task Examples_of_requests_work_unchanged()
     {
         var api = await system.ApiAsync();
         var operations = await OperationsAsync();
@@ -36,7 +36,7 @@ public sealed class OpenApiExampleTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task The_example_of_a_problem_has_what_a_problem_has()
+    public async Task Example_of_a_problem_has_the_fields_of_a_problem()
     {
         var api = await system.ApiAsync();
         var example = (await OperationsAsync())["Register"].GetProperty("responses").GetProperty("400").GetProperty("content")

@@ -5,13 +5,13 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.OpenApi;
 
-/// <summary>The API's description of itself, against the approved copy: a change to the contract is seen in review.</summary>
+/// <summary>Compares the OpenAPI document with the approved copy, so that changes to the contract are reviewed.</summary>
 public sealed class OpenApiTests(LedgerSystem system)
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     [Fact]
-    public async Task The_document_is_the_approved_one()
+    public async Task Document_equals_the_approved_copy()
     {
         var document = (await (await system.ApiAsync()).GetAsync("/openapi/v1.json")).MustBe(200);
         var received = JsonSerializer.Serialize(document.Json, Indented) + "\n";
@@ -26,14 +26,14 @@ public sealed class OpenApiTests(LedgerSystem system)
         }
         await File.WriteAllTextAsync(receivedPath, received);
         Assert.Fail($"""
-            The API's description has changed: {FirstDifference(approved, received)}
-            If that is meant, approve it and commit it:
+            The OpenAPI document has changed: {FirstDifference(approved, received)}
+            If the change is intended, approve and commit it:
                 mv Ledger.Tests/Approved/openapi.received.json Ledger.Tests/Approved/openapi.json
             """);
     }
 
     [Fact]
-    public async Task Each_operation_has_a_name_and_a_summary_and_commands_name_their_headers()
+    public async Task Every_operation_has_a_name_and_a_summary_and_commands_name_their_headers()
     {
         var paths = (await (await system.ApiAsync()).GetAsync("/openapi/v1.json")).MustBe(200).Json.GetProperty("paths");
 

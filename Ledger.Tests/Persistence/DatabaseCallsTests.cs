@@ -5,13 +5,13 @@ using Npgsql;
 
 namespace Ledger.Tests.Persistence;
 
-/// <summary>What endpoints borrow from the pool comes back, however their reads end.</summary>
+/// <summary>Reads return their connections to the pool, also after an error or a cancellation.</summary>
 public sealed class DatabaseCallsTests(LedgerSystem system)
 {
     [Theory]
     [InlineData("select 1 / 0")]
     [InlineData("select pg_sleep(60)")]
-    public async Task A_read_that_fails_or_that_nobody_waits_for_gives_its_connection_back(string sql)
+    public async Task Failed_or_cancelled_read_returns_its_connection(string sql)
     {
         await using var api = await system.RoleAsync(DatabaseRoles.Api, maxPoolSize: 1);
         var user = Guid.CreateVersion7();

@@ -5,8 +5,8 @@ using Npgsql;
 namespace Ledger.Tests.Persistence;
 
 /// <summary>
-/// What would happen if the API's own filter were missing from a query: the same statements, asked as the API's role, without
-/// "where owner_id = …". And what that role cannot do at all.
+/// Queries of the API's database role without the API's own filter (<c>where owner_id = …</c>), and statements that the database roles may
+/// not run.
 /// </summary>
 public sealed class RowLevelSecurityTests(LedgerSystem system)
 {
@@ -16,7 +16,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("select owner_id from ledger.transactions where counterparty_id is null")]
     [InlineData("select owner_id from ledger.idempotency_keys")]
     [InlineData("select owner_id from ledger.pending_commands union all select ledger.caller()")]
-    public async Task A_query_without_its_filter_shows_the_callers_rows_alone(string sql)
+    public async Task Query_without_its_filter_shows_only_the_callers_rows(string sql)
     {
         var (one, two) = (await BusyUserAsync(), await BusyUserAsync());
         await using var api = await ApiRoleAsync();
@@ -28,7 +28,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Entries_on_anothers_account_are_not_there_whatever_asks_for_them()
+    public async Task Entries_on_another_users_account_are_invisible()
     {
         var (sender, recipient) = (await BusyUserAsync(), await BusyUserAsync());
         var transfer = (await sender.TransferAsync(recipient, "1.00")).MustBe(201).TransactionId;
@@ -44,7 +44,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_rejected_transfer_is_between_the_sender_and_the_ledger()
+    public async Task Rejected_transfer_is_invisible_to_the_recipient()
     {
         var (sender, recipient) = (await BusyUserAsync(), await BusyUserAsync());
         var rejected = (await sender.TransferAsync(recipient, "1000.00")).MustBe(422, "insufficient_funds").TransactionId;
@@ -56,7 +56,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task The_caller_of_one_batch_is_not_the_next_ones()
+    public async Task Caller_of_a_batch_does_not_leak_into_the_next_batch()
     {
         var user = await BusyUserAsync();
         await using var api = await ApiRoleAsync(maxPoolSize: 1);
@@ -81,10 +81,10 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("update identity.audit set actor_id = null")]
     [InlineData("alter table ledger.accounts disable row level security")]
     [InlineData("create table ledger.mine (id int)")]
-    public Task The_APIs_role_cannot(string sql) => RefusedAsync(DatabaseRoles.Api, sql);
+    public Task Api_role_cannot(string sql) => RefusedAsync(DatabaseRoles.Api, sql);
 
     [Fact]
-    public async Task The_APIs_role_records_no_command_for_anybody_but_its_caller()
+    public async Task Api_role_records_commands_only_for_its_caller()
     {
         var (victim, attacker) = (await BusyUserAsync(), await BusyUserAsync());
         await using var api = await ApiRoleAsync();
@@ -100,7 +100,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData(DatabaseRoles.Worker, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
     [InlineData(DatabaseRoles.Api, "open_settlement_accounts", "code text")]
     [InlineData(DatabaseRoles.Worker, "open_settlement_accounts", "code text")]
-    public async Task No_role_makes_the_ledgers_triggers_work_on_a_table_of_its_own(string role, string function, string columns)
+    public async Task Roles_cannot_use_the_triggers_of_the_ledger_on_their_own_tables(string role, string function, string columns)
     {
         var refused = await RefusedAsync(role, $"""
             create temp table mine ({columns});
@@ -115,7 +115,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("select xml from identity.data_protection_keys")]
     [InlineData("select hash from identity.api_keys")]
     [InlineData("insert into identity.sessions (id, user_id, expires_at) values (gen_random_uuid(), gen_random_uuid(), now())")]
-    public Task The_workers_role_knows_nothing_of_identity(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+    public Task Worker_role_cannot_access_identity(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update ledger.accounts set posted = posted + 1")]
@@ -126,7 +126,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("delete from ledger.accounts")]
     [InlineData("update ledger.transactions set amount = 1")]
     [InlineData("delete from ledger.entries")]
-    public Task The_workers_role_moves_no_balance_but_by_entries(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+    public Task Worker_role_moves_balances_only_by_entries(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update identity.users set frozen_at = null")]
@@ -136,15 +136,15 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("delete from ledger.idempotency_keys")]
     [InlineData("update ledger.pending_commands set command = '{}'")]
     [InlineData("delete from ledger.verifications")]
-    public Task The_workers_role_writes_what_it_has_to_and_nothing_else(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
+    public Task Worker_role_cannot_write_other_tables(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
     [Theory]
     [InlineData("update identity.audit set action = 'nothing'")]
     [InlineData("delete from identity.audit")]
     [InlineData("truncate identity.audit")]
-    public async Task The_audit_trail_is_append_only_for_its_owner_too(string sql)
+    public async Task Audit_trail_is_append_only_for_its_owner_too(string sql)
     {
-        // A login, so that there is something in it.
+        // The login of the new user makes an entry.
         await system.NewUserAsync();
 
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await Assert.ThrowsAsync<PostgresException>(

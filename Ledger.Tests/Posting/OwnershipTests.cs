@@ -4,13 +4,13 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Posting;
 
-/// <summary>What the engine makes of a command that the API should never have let through.</summary>
+/// <summary>The engine checks the owner of a command again, in case the API fails to.</summary>
 public sealed class OwnershipTests(LedgerSystem system)
 {
     [Theory]
     [InlineData(TransactionKind.Withdrawal)]
     [InlineData(TransactionKind.Transfer)]
-    public async Task Whoever_is_not_the_owner_debits_nothing(TransactionKind kind)
+    public async Task Command_of_another_caller_cannot_debit_the_account(TransactionKind kind)
     {
         var (owner, caller) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
 
@@ -21,7 +21,7 @@ public sealed class OwnershipTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_deposit_on_behalf_of_the_owner_says_whose_act_it_was()
+    public async Task Deposit_on_behalf_of_the_owner_records_its_caller()
     {
         var (owner, caller) = (await system.NewUserAsync(), Guid.CreateVersion7());
 

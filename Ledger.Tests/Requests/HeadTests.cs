@@ -5,11 +5,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Requests;
 
-/// <summary>RFC 9110, section 9.3.2: HEAD is answered as GET is, without the body.</summary>
+/// <summary>HEAD has the answer of GET without the body (RFC 9110, section 9.3.2).</summary>
 public sealed class HeadTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Whatever_is_read_can_be_asked_for_its_head()
+    public async Task Every_GET_endpoint_answers_HEAD()
     {
         var auditor = await system.NewStaffAsync(Roles.Auditor);
         var paths = (await auditor.Api.GetAsync("/openapi/v1.json")).MustBe(200).Json.GetProperty("paths").EnumerateObject()
@@ -29,7 +29,7 @@ public sealed class HeadTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task What_is_only_written_has_no_head_and_what_is_only_read_says_that_it_has()
+    public async Task POST_endpoint_refuses_HEAD_and_GET_endpoint_lists_it_in_Allow()
     {
         var user = await system.NewUserAsync();
 

@@ -2,11 +2,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
 
-/// <summary>Deposits, withdrawals and transfers, posted and rejected.</summary>
+/// <summary>Posted and rejected deposits, withdrawals and transfers.</summary>
 public sealed class CommandTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_deposit_is_posted_with_its_entry_and_raises_the_balance()
+    public async Task Deposit_is_posted_with_its_entry_and_raises_the_balance()
     {
         var user = await system.NewUserAsync();
 
@@ -23,7 +23,7 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_withdrawal_is_posted_with_its_entry_and_lowers_the_balance()
+    public async Task Withdrawal_is_posted_with_its_entry_and_lowers_the_balance()
     {
         var user = await system.NewUserAsync("10.00");
 
@@ -37,7 +37,7 @@ public sealed class CommandTests(LedgerSystem system)
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task A_transfer_moves_money_to_a_user_by_id_or_by_address(bool byAddress)
+    public async Task Transfer_moves_money_to_a_user_by_id_or_email(bool byAddress)
     {
         var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
 
@@ -52,7 +52,7 @@ public sealed class CommandTests(LedgerSystem system)
     [InlineData("deposits")]
     [InlineData("withdrawals")]
     [InlineData("transfers")]
-    public async Task What_was_answered_is_what_is_read_again(string path)
+    public async Task Posted_transaction_is_read_as_it_was_answered(string path)
     {
         var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
 
@@ -66,7 +66,7 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_withdrawal_above_the_available_balance_is_rejected_and_changes_nothing()
+    public async Task Withdrawal_above_the_available_balance_is_rejected_and_changes_nothing()
     {
         var user = await system.NewUserAsync("10.00");
 
@@ -81,17 +81,17 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Whoever_never_had_money_has_too_little()
+    public async Task Withdrawal_without_an_account_is_rejected()
     {
         var user = await system.NewUserAsync();
         Assert.Equal("0.00", (await user.WithdrawAsync("0.01")).MustBe(422, "insufficient_funds")["available"]);
-        // Money in another currency is not money in this one.
+        // Balances in other currencies do not count.
         (await user.DepositAsync("100.00", "EUR")).MustBe(201);
         (await user.WithdrawAsync("0.01")).MustBe(422, "insufficient_funds");
     }
 
     [Fact]
-    public async Task A_transfer_above_the_available_balance_is_rejected()
+    public async Task Transfer_above_the_available_balance_is_rejected()
     {
         var (alice, bob) = (await system.NewUserAsync("1.00"), await system.NewUserAsync());
         (await alice.TransferAsync(bob, "1.01")).MustBe(422, "insufficient_funds");
@@ -101,7 +101,7 @@ public sealed class CommandTests(LedgerSystem system)
     [Theory]
     [InlineData("nobody-of-that-name@example.com")]
     [InlineData("01900000-0000-7000-8000-000000000001")]
-    public async Task A_transfer_to_nobody_is_rejected(string to)
+    public async Task Transfer_to_an_unknown_user_is_rejected(string to)
     {
         var user = await system.NewUserAsync("1.00");
         var rejection = (await user.TransferAsync(to, "1.00")).MustBe(422, "recipient_unknown");
@@ -110,7 +110,7 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task No_money_moves_in_a_currency_that_is_disabled()
+    public async Task Deposit_in_a_disabled_currency_is_rejected()
     {
         var user = await system.NewUserAsync();
         var rejection = (await user.DepositAsync("1.00", "CHF")).MustBe(422, "currency_disabled");
@@ -118,7 +118,7 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Nothing_moves_on_a_frozen_account()
+    public async Task Commands_on_a_frozen_account_are_rejected()
     {
         var (alice, bob) = (await system.NewUserAsync("5.00"), await system.NewUserAsync("5.00"));
         await Books.ExecuteAsync(await system.DatabaseAsync(), "update ledger.accounts set status = 'frozen' where owner_id = $1", alice.Id);
@@ -131,7 +131,7 @@ public sealed class CommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_balance_does_not_overflow()
+    public async Task Deposit_that_overflows_the_balance_is_rejected()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
         var user = await system.NewUserAsync();

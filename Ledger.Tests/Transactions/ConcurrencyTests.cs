@@ -2,11 +2,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
 
-/// <summary>Many clients at once, through two APIs and two workers.</summary>
+/// <summary>Many concurrent clients, through two APIs and two workers.</summary>
 public sealed class ConcurrencyTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Of_many_withdrawals_at_once_exactly_as_many_are_posted_as_there_is_money_for()
+    public async Task Concurrent_withdrawals_are_posted_until_the_money_is_spent()
     {
         var apis = await system.ApisAsync();
         var user = await system.NewUserAsync("100.00");
@@ -16,7 +16,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
         var posted = answers.Where(answer => answer.Status == 201).ToList();
         Assert.Equal(33, posted.Count);
         Assert.All(answers.Except(posted), answer => Assert.Equal("1.00", answer.MustBe(422, "insufficient_funds")["available"]));
-        // Each saw another balance after it: they were posted one after the other, whoever did it.
+        // Each left another balance: they were posted one after the other.
         Assert.Equal(
             Enumerable.Range(0, 33).Select(i => 1m + 3 * i),
             posted.Select(answer => decimal.Parse(answer.Json.GetProperty("entries")[0].GetProperty("balanceAfter").GetString()!, System.Globalization.CultureInfo.InvariantCulture)).Order());
@@ -24,7 +24,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Transfers_crosswise_among_few_neither_hang_nor_make_or_lose_money()
+    public async Task Concurrent_transfers_between_few_users_keep_the_total()
     {
         var apis = await system.ApisAsync();
         var users = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => system.NewUserAsync("50.00")));
@@ -53,7 +53,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task The_same_key_from_fifty_clients_at_once_posts_once_and_all_get_the_same_answer()
+    public async Task Concurrent_requests_with_one_key_post_once_and_get_the_same_answer()
     {
         var apis = await system.ApisAsync();
         var user = await system.NewUserAsync();
@@ -68,7 +68,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task One_key_with_two_bodies_at_once_posts_one_of_them()
+    public async Task Concurrent_requests_with_one_key_and_two_bodies_post_one_of_them()
     {
         var apis = await system.ApisAsync();
         var user = await system.NewUserAsync();
@@ -82,7 +82,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task One_key_from_those_who_wait_and_those_who_do_not_stands_for_one_transaction()
+    public async Task Concurrent_requests_with_one_key_that_wait_or_not_post_one_transaction()
     {
         var apis = await system.ApisAsync();
         var user = await system.NewUserAsync();
@@ -98,7 +98,7 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_recipient_whom_everybody_pays_at_once_gets_all_of_it()
+    public async Task Recipient_of_many_concurrent_transfers_gets_all_of_them()
     {
         var apis = await system.ApisAsync();
         var shop = await system.NewUserAsync();
@@ -112,9 +112,8 @@ public sealed class ConcurrencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Nobody_waits_for_more_than_there_is_to_do()
+    public async Task Burst_of_asynchronous_requests_is_decided_completely()
     {
-        // A burst of requests that nobody waits for: every one of them can be read, and all are decided.
         var user = await system.NewUserAsync();
         var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => user.DepositAsync("1.00", prefer: "respond-async")));
 

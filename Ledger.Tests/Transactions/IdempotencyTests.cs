@@ -2,16 +2,17 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
 
+/// <summary>Requests with an <c>Idempotency-Key</c>.</summary>
 public sealed class IdempotencyTests(LedgerSystem system)
 {
     [Fact]
-    public async Task The_same_request_again_gets_the_same_answer_and_moves_nothing()
+    public async Task Repeated_request_gets_the_same_answer_and_moves_no_money()
     {
         var user = await system.NewUserAsync();
         var other = user.At((await system.ApisAsync())[1]);
 
         var first = (await user.PostAsync("deposits", """{"currency":"USD","amount":"5.00","reference":"r","metadata":{"a":"1","b":"2"}}""", key: "k")).MustBe(201);
-        // The same fields in another order, with other blanks, at another process.
+        // The same fields in another order, with other whitespace, at another API process.
         var again = (await other.PostAsync("deposits", """{ "metadata": {"b":"2", "a":"1"}, "reference":"r", "amount":"5.00", "currency":"USD" }""", key: "k")).MustBe(201);
 
         Assert.False(first.IsReplay);
@@ -27,7 +28,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     [InlineData("deposits", """{"currency":"USD","amount":"5.00"}""")]
     [InlineData("deposits", """{"currency":"USD","amount":"5.00","reference":"r","metadata":{"a":"1"}}""")]
     [InlineData("withdrawals", """{"currency":"USD","amount":"5.00","reference":"r"}""")]
-    public async Task The_same_key_with_another_request_is_refused(string path, string body)
+    public async Task Key_of_another_request_is_refused(string path, string body)
     {
         var user = await system.NewUserAsync();
         (await user.PostAsync("deposits", """{"currency":"USD","amount":"5.00","reference":"r"}""", key: "k")).MustBe(201);
@@ -52,7 +53,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_rejection_is_replayed_although_there_is_money_by_now()
+    public async Task Rejection_is_replayed_after_a_later_deposit()
     {
         var user = await system.NewUserAsync("1.00");
         var first = (await user.WithdrawAsync("5.00", key: "k")).MustBe(422, "insufficient_funds");
@@ -66,7 +67,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_transfer_that_nobody_could_receive_stays_rejected_for_its_key_when_somebody_registers()
+    public async Task Transfer_to_an_unknown_user_stays_rejected_for_its_key_after_the_registration()
     {
         var user = await system.NewUserAsync("5.00");
         var email = $"{Guid.NewGuid():N}@example.com";
@@ -78,7 +79,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Without_a_key_each_request_is_its_own()
+    public async Task Requests_without_a_key_are_independent()
     {
         var user = await system.NewUserAsync();
         (await user.DepositAsync("1.00")).MustBe(201);
@@ -87,7 +88,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_request_that_was_refused_leaves_its_key_free()
+    public async Task Refused_request_does_not_use_its_key()
     {
         var user = await system.NewUserAsync();
         (await user.DepositAsync("1.001", key: "k")).MustBe(400, "amount_precision");
@@ -97,7 +98,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     [Theory]
     [InlineData(1)]
     [InlineData(255)]
-    public async Task A_key_has_up_to_255_characters(int length)
+    public async Task Key_of_up_to_255_characters_is_accepted(int length)
     {
         var user = await system.NewUserAsync();
         var key = new string('k', length);
@@ -109,7 +110,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     [InlineData("")]
     [InlineData("a\tb")]
     [InlineData(256)]
-    public async Task A_key_that_cannot_be_one_is_refused(object key)
+    public async Task Invalid_key_is_refused(object key)
     {
         var user = await system.NewUserAsync();
         var answer = (await user.DepositAsync("1.00", key: key as string ?? new string('k', (int)key))).MustBe(400, "validation_failed");
@@ -118,7 +119,7 @@ public sealed class IdempotencyTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_request_that_nobody_waited_for_is_replayed_too()
+    public async Task Asynchronous_request_is_replayed()
     {
         var user = await system.NewUserAsync();
 

@@ -2,11 +2,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
 
-/// <summary>Nobody sees or moves what is another's.</summary>
+/// <summary>Users can neither see nor move the money of other users.</summary>
 public sealed class IsolationTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Anothers_transaction_is_not_found_just_like_one_that_does_not_exist()
+    public async Task Transaction_of_another_user_is_not_found_like_an_unknown_one()
     {
         var (alice, mallory) = (await system.NewUserAsync(), await system.NewUserAsync());
         var posted = (await alice.DepositAsync("5.00")).MustBe(201).TransactionId;
@@ -21,7 +21,7 @@ public sealed class IsolationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_recipient_sees_what_it_got_and_nothing_of_the_senders_account_or_notes()
+    public async Task Recipient_sees_the_transfer_without_the_senders_account_and_metadata()
     {
         var (alice, bob) = (await system.NewUserAsync("100.00"), await system.NewUserAsync("1.00"));
         var sent = (await alice.TransferAsync(bob.Email, "30.00", reference: "rent", metadata: new { note = "for the sender's eyes" })).MustBe(201);
@@ -31,7 +31,7 @@ public sealed class IsolationTests(LedgerSystem system)
         Assert.Equal(("transfer", "posted", "30.00", "rent", ""), (received["kind"], received["status"], received["amount"], received["reference"], received["metadata"]));
         var entry = Assert.Single(received.Json.GetProperty("entries").EnumerateArray());
         Assert.Equal(("30.00", "31.00"), (entry.GetProperty("amount").GetString(), entry.GetProperty("balanceAfter").GetString()));
-        // Neither there nor in the list is the sender's balance, account or address.
+        // Neither the transaction nor the list shows the sender's balance, account, id or metadata.
         var account = sent.Json.GetProperty("entries")[0].GetProperty("accountId").GetString()!;
         foreach (var text in (string[])[received.Text, (await bob.GetAsync("transactions")).MustBe(200).Text])
         {
@@ -45,7 +45,7 @@ public sealed class IsolationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_rejected_transfer_is_between_its_sender_and_the_ledger()
+    public async Task Rejected_transfer_is_not_found_by_the_recipient()
     {
         var (alice, bob) = (await system.NewUserAsync("1.00"), await system.NewUserAsync("1.00"));
         var rejected = (await alice.TransferAsync(bob, "30.00")).MustBe(422, "insufficient_funds").TransactionId;
@@ -56,7 +56,7 @@ public sealed class IsolationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task There_is_no_field_to_move_anothers_money_with()
+    public async Task Fields_that_name_another_users_account_are_refused()
     {
         var (alice, mallory) = (await system.NewUserAsync("10.00"), await system.NewUserAsync());
         foreach (var field in (string[])["from", "ownerId", "owner", "accountId", "userId"])

@@ -2,18 +2,18 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
 
-/// <summary>RFC 7240: not to wait, or how long.</summary>
+/// <summary>The <c>Prefer</c> header (RFC 7240): whether and how long a client waits.</summary>
 public sealed class PreferTests(LedgerSystem system)
 {
     [Theory]
     [InlineData("respond-async")]
     [InlineData("Respond-Async, return=minimal")]
     [InlineData("wait=0")]
-    public async Task Who_does_not_wait_gets_a_transaction_that_can_be_read_at_once_and_is_decided(string prefer)
+    public async Task Asynchronous_command_is_readable_at_once_and_is_decided(string prefer)
     {
         var user = await system.NewUserAsync();
 
-        // A worker may be faster than the answer: then it says so.
+        // 201 if the worker is faster than the answer.
         var answer = await user.DepositAsync("5.00", prefer: prefer);
         Assert.True(answer.Status is 201 or 202, answer.Text);
         Assert.Equal($"/api/v1/transactions/{answer.TransactionId}", answer.Location);
@@ -28,7 +28,7 @@ public sealed class PreferTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_rejection_that_nobody_waited_for_is_found_in_the_transaction()
+    public async Task Rejection_of_an_asynchronous_command_is_in_the_transaction()
     {
         var user = await system.NewUserAsync();
         var answer = await user.WithdrawAsync("5.00", prefer: "respond-async");
@@ -43,7 +43,7 @@ public sealed class PreferTests(LedgerSystem system)
     [InlineData("respond-async, wait=30")]
     [InlineData("wait=30, respond-async")]
     [InlineData("wait=30, wait=0")]
-    public async Task Who_says_how_long_to_wait_is_answered_with_the_outcome_if_that_is_soon(string prefer) =>
+    public async Task Command_with_a_wait_is_answered_with_a_soon_outcome(string prefer) =>
         (await (await system.NewUserAsync()).DepositAsync("5.00", prefer: prefer)).MustBe(201);
 
     [Theory]
@@ -52,6 +52,6 @@ public sealed class PreferTests(LedgerSystem system)
     [InlineData("wait=99999999999999999999")]
     [InlineData("wait=soon")]
     [InlineData("return=minimal")]
-    public async Task What_is_not_known_is_ignored(string prefer) =>
+    public async Task Unknown_preference_is_ignored(string prefer) =>
         (await (await system.NewUserAsync()).DepositAsync("5.00", prefer: prefer)).MustBe(201);
 }

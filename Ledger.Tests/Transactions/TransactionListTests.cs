@@ -7,10 +7,11 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Ledger.Tests.Transactions;
 
+/// <summary>Pages and filters of a user's list of transactions.</summary>
 public sealed class TransactionListTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Transactions_are_listed_newest_first_in_pages_that_together_are_the_whole()
+    public async Task Pages_list_all_transactions_newest_first()
     {
         var user = await system.NewUserAsync();
         var sent = new List<Guid>();
@@ -29,7 +30,7 @@ public sealed class TransactionListTests(LedgerSystem system)
                 Assert.InRange(ids.Count, 1, limit);
                 listed.AddRange(ids);
                 cursor = page.Json.GetProperty("nextCursor").GetString();
-                Assert.True(++pages <= 7, "There is no end to the pages.");
+                Assert.True(++pages <= 7, "The pages do not end.");
             }
             while (cursor is not null);
             Assert.Equal(sent, listed);
@@ -38,7 +39,7 @@ public sealed class TransactionListTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Pages_hold_what_was_paid_what_was_received_and_what_was_rejected_each_once()
+    public async Task Pages_list_sent_received_and_rejected_transactions_once_each()
     {
         var (user, other) = (await system.NewUserAsync("50.00"), await system.NewUserAsync("50.00"));
         await user.DepositAsync("20.00", "EUR");
@@ -72,7 +73,7 @@ public sealed class TransactionListTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_listed_transaction_is_the_one_that_is_read()
+    public async Task Listed_transaction_equals_the_answered_one()
     {
         var user = await system.NewUserAsync();
         var deposit = (await user.DepositAsync("1.00", reference: "r", metadata: new { a = "b" })).MustBe(201);
@@ -114,9 +115,9 @@ public sealed class TransactionListTests(LedgerSystem system)
             (await user.GetAsync($"transactions?{query}")).MustBe(200).Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid()).ToArray();
     }
 
-    /// <summary>A user's account may have millions of them.</summary>
+    /// <summary>An account may have millions of entries.</summary>
     [Fact]
-    public async Task Of_a_list_of_what_was_rejected_no_entry_is_read()
+    public async Task List_of_rejected_transactions_reads_no_entries()
     {
         const int Batches = 100, BatchSize = 20;
         await using var database = await system.FreshLedgerAsync();
@@ -138,7 +139,7 @@ public sealed class TransactionListTests(LedgerSystem system)
         Assert.Equal(tooMuch.Id, Assert.Single(listed).Id);
         Assert.InRange(await EntriesReadAsync() - before, 0, BatchSize);
 
-        // The server counts when a connection is closed.
+        // PostgreSQL reports the counts of a connection when it is closed.
         async Task<long> EntriesReadAsync()
         {
             await Eventually.TrueAsync(async () => await Books.NumberAsync(
@@ -164,7 +165,7 @@ public sealed class TransactionListTests(LedgerSystem system)
     [InlineData("from=yesterday", "from")]
     [InlineData("to=2026-01-31", "to")]
     [InlineData("currency=%00", "currency")]
-    public async Task A_parameter_that_cannot_be_used_is_named(string query, string field)
+    public async Task Invalid_query_parameter_is_named(string query, string field)
     {
         var answer = (await (await system.NewUserAsync()).GetAsync($"transactions?{query}")).MustBe(400, "validation_failed");
         Assert.Equal(field, Assert.Single(answer.Json.GetProperty("errors").EnumerateObject()).Name);
@@ -173,6 +174,6 @@ public sealed class TransactionListTests(LedgerSystem system)
     [Theory]
     [InlineData("01900000-0000-7000-8000-000000000001")]
     [InlineData("not-an-id")]
-    public async Task A_transaction_that_does_not_exist_is_not_found(string id) =>
+    public async Task Unknown_transaction_is_not_found(string id) =>
         (await (await system.NewUserAsync()).GetAsync($"transactions/{id}")).MustBe(404, "not_found");
 }

@@ -4,12 +4,12 @@ using Npgsql;
 
 namespace Ledger.Tests.Transactions;
 
-/// <summary>How the worker reads back what was decided before.</summary>
+/// <summary>How the worker reads decided transactions.</summary>
 public sealed class TransactionReaderTests(LedgerSystem system)
 {
-    /// <summary>As in the worker's sessions, where a step without an index makes every plan cost the same, and one was seen that sorted all entries.</summary>
+    /// <summary>With the planner settings of the worker's sessions, which once led to a plan that sorted all entries.</summary>
     [Fact]
-    public async Task No_table_is_read_from_end_to_end()
+    public async Task Query_of_entries_scans_no_table_sequentially()
     {
         var database = await system.DatabaseAsync();
         await using var connection = await database.OpenConnectionAsync(TestContext.Current.CancellationToken);
