@@ -4,7 +4,7 @@ using System.Numerics;
 
 namespace Ledger.Cli;
 
-/// <summary>Options with bounds, which say what they take when they are given something else.</summary>
+/// <summary>Command-line options with bounds. The error for a bad value states the accepted ones.</summary>
 internal static class Options
 {
     private static readonly (string Suffix, double Seconds)[] s_units = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)];
@@ -23,7 +23,7 @@ internal static class Options
         },
     };
 
-    /// <summary>A time as people write it: <c>500ms</c>, <c>30s</c>, <c>2m</c>, <c>1h</c>.</summary>
+    /// <summary>A duration with a unit: <c>500ms</c>, <c>30s</c>, <c>2m</c>, <c>1h</c>.</summary>
     public static Option<TimeSpan> Duration(string name, string description, TimeSpan defaultValue) => new(name)
     {
         Description = description,
@@ -44,7 +44,7 @@ internal static class Options
         },
     };
 
-    /// <summary>Where APIs are: the option may be given several times.</summary>
+    /// <summary>Addresses of APIs. The option may be repeated.</summary>
     public static Option<Uri[]> Addresses(string name, string description) => new(name)
     {
         Description = description,

@@ -24,10 +24,10 @@ try
     var exitCode = await command.InvokeAsync(new InvocationConfiguration
     {
         EnableDefaultExceptionHandler = false,
-        // After Ctrl+C, load still waits for what is under way and compares the books.
+        // After Ctrl+C, ledger load waits for the pending requests and compares the books.
         ProcessTerminationTimeout = TimeSpan.FromMinutes(3),
     });
-    // The library says 1, which would mean that something was looked at and is not as it must be.
+    // The library returns 1 for a parse error, but 1 means that a check failed.
     return command.Action is ParseErrorAction ? 2 : exitCode;
 }
 catch (Exception e) when (e is ConfigurationException or NpgsqlException or SocketException or HttpRequestException)

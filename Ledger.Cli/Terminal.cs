@@ -2,7 +2,7 @@ using Spectre.Console;
 
 namespace Ledger.Cli;
 
-/// <summary>Where tables go. Into a pipe they are plain and as wide as they need to be, not the 80 columns of a terminal that is not there.</summary>
+/// <summary>The console for tables. In a pipe they are plain text and wider than the 80 columns of the default.</summary>
 internal static class Terminal
 {
     private const int PipeWidth = 160;

@@ -7,16 +7,16 @@ using Spectre.Console;
 
 namespace Ledger.Cli.Access;
 
-/// <summary><c>ledger api-key create, list, revoke</c>: what other servers authenticate with.</summary>
+/// <summary><c>ledger api-key create, list, revoke</c>: the credentials of other servers.</summary>
 internal static class ApiKeyCommand
 {
     private const int MaxDays = 3_650;
 
     public static Command Create()
     {
-        var role = new Option<string>("--role") { Description = "What it may do: operator acts and reads, auditor reads", Required = true };
+        var role = new Option<string>("--role") { Description = "Rights of the key: an operator acts and reads, an auditor reads", Required = true };
         role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
-        var name = new Option<string>("--name") { Description = "What it is for, up to 100 characters", HelpName = "name", Required = true };
+        var name = new Option<string>("--name") { Description = "Purpose of the key, up to 100 characters", HelpName = "name", Required = true };
         name.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value.Length: 0 or > 100 }])
@@ -24,7 +24,7 @@ internal static class ApiKeyCommand
         });
         var expires = new Option<int>("--expires")
         {
-            Description = "When it stops to be good",
+            Description = "Days until the key expires",
             HelpName = "days, such as 90d",
             DefaultValueFactory = _ => 90,
             CustomParser = result =>
@@ -35,18 +35,18 @@ internal static class ApiKeyCommand
                 return default;
             },
         };
-        var create = new Command("create", "Make a key, which is shown this once; the database keeps its hash.") { role, name, expires };
-        create.SetAction((result, cancellationToken) => AccessDatabase.UseAsync(database => CreateAsync(
+        var create = new Command("create", "Create a key and print it. It cannot be printed again: the database stores its hash only.") { role, name, expires };
+        create.SetAction((result, cancellationToken) => LedgerDatabase.UseAsync(database => CreateAsync(
             database, result.GetValue(role)!, result.GetValue(name)!, result.GetValue(expires), cancellationToken)));
 
-        var list = new Command("list", "List the keys, without what is secret in them.");
-        list.SetAction((_, cancellationToken) => AccessDatabase.UseAsync(database => ListAsync(database, cancellationToken)));
+        var list = new Command("list", "List the keys without their secrets.");
+        list.SetAction((_, cancellationToken) => LedgerDatabase.UseAsync(database => ListAsync(database, cancellationToken)));
 
-        var id = new Argument<Guid>("id") { Description = "As list shows it" };
-        var revoke = new Command("revoke", "Revoke a key; it is refused within seconds.") { id };
-        revoke.SetAction((result, cancellationToken) => AccessDatabase.UseAsync(database => RevokeAsync(database, result.GetValue(id), cancellationToken)));
+        var id = new Argument<Guid>("id") { Description = "Id of the key, as printed by list" };
+        var revoke = new Command("revoke", "Revoke a key. The API refuses it within seconds.") { id };
+        revoke.SetAction((result, cancellationToken) => LedgerDatabase.UseAsync(database => RevokeAsync(database, result.GetValue(id), cancellationToken)));
 
-        return new Command("api-key", "What other servers authenticate with: Authorization: Bearer lk_….") { create, list, revoke };
+        return new Command("api-key", "Manage the API keys of other servers (Authorization: Bearer lk_…).") { create, list, revoke };
     }
 
     private static async Task<int> CreateAsync(NpgsqlDataSource database, string role, string name, int days, CancellationToken cancellationToken)
@@ -64,9 +64,9 @@ internal static class ApiKeyCommand
                 new() { Value = TimeSpan.FromDays(days), NpgsqlDbType = NpgsqlDbType.Interval },
             },
         });
-        batch.BatchCommands.Add(AccessDatabase.Audit(AuditActions.ApiKeyCreated, id.ToString(), $"{role}: {name}"));
+        batch.BatchCommands.Add(AuditEntry.Insert(AuditActions.ApiKeyCreated, id.ToString(), $"{role}: {name}"));
         await batch.ExecuteNonQueryAsync(cancellationToken);
-        Console.WriteLine($"Key {id}, {role}, for {days} days. Shown this once:");
+        Console.WriteLine($"Key {id}, {role}, valid for {days} days. It is shown only once:");
         Console.WriteLine(key);
         return 0;
     }
@@ -101,11 +101,11 @@ internal static class ApiKeyCommand
         };
         if (await revoke.ExecuteNonQueryAsync(cancellationToken) == 0)
         {
-            await Console.Error.WriteLineAsync($"ledger: there is no key {id}, or it is revoked already.");
+            await Console.Error.WriteLineAsync($"ledger: key {id} does not exist or is already revoked.");
             return 1;
         }
-        await using var tell = new NpgsqlBatch(connection, transaction) { BatchCommands = { AccessDatabase.Audit(AuditActions.ApiKeyRevoked, id.ToString(), "") } };
-        await tell.ExecuteNonQueryAsync(cancellationToken);
+        await using var audit = new NpgsqlBatch(connection, transaction) { BatchCommands = { AuditEntry.Insert(AuditActions.ApiKeyRevoked, id.ToString(), "") } };
+        await audit.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         Console.WriteLine($"Key {id} is revoked.");
         return 0;

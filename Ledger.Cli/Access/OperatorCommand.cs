@@ -4,23 +4,23 @@ using Npgsql;
 
 namespace Ledger.Cli.Access;
 
-/// <summary><c>ledger operator create</c>: the first operator, who cannot be made by another one.</summary>
+/// <summary><c>ledger operator create</c>: creates the first operator, which the API cannot do.</summary>
 internal static class OperatorCommand
 {
     public static Command Create()
     {
-        var email = new Option<string>("--email") { Description = "The address to log in with", HelpName = "address", Required = true };
+        var email = new Option<string>("--email") { Description = "E-mail address of the user", HelpName = "address", Required = true };
         email.Validators.Add(result =>
         {
             if (result.Tokens is [var address] && !RegisteredEmail.IsEmail(address.Value))
                 result.AddError("--email takes an e-mail address.");
         });
-        var role = new Option<string>("--role") { Description = "What to be", DefaultValueFactory = _ => Roles.Operator };
+        var role = new Option<string>("--role") { Description = "Role to grant", DefaultValueFactory = _ => Roles.Operator };
         role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
-        var create = new Command("create", "Give a user the role; one who is not registered yet is, with a password that is shown once.") { email, role };
-        create.SetAction((result, cancellationToken) => AccessDatabase.UseAsync(
+        var create = new Command("create", "Grant a role to a user. An unknown user is registered with a random password, which is printed once.") { email, role };
+        create.SetAction((result, cancellationToken) => LedgerDatabase.UseAsync(
             database => CreateAsync(database, result.GetValue(email)!, result.GetValue(role)!, cancellationToken)));
-        return new Command("operator", "Who administers the ledger.") { create };
+        return new Command("operator", "Manage the operators of the ledger.") { create };
     }
 
     private static async Task<int> CreateAsync(NpgsqlDataSource database, string email, string role, CancellationToken cancellationToken)
@@ -59,22 +59,22 @@ internal static class OperatorCommand
                 {
                     Parameters = { new() { Value = id }, new() { Value = role } },
                 },
-                // What is logged in now does not have the role in its tokens.
+                // The tokens of existing sessions lack the role.
                 new NpgsqlBatchCommand("update identity.sessions set revoked_at = clock_timestamp() where user_id = $1 and revoked_at is null")
                 {
                     Parameters = { new() { Value = id } },
                 },
-                AccessDatabase.Audit(AuditActions.RoleGranted, id.ToString(), role),
+                AuditEntry.Insert(AuditActions.RoleGranted, id.ToString(), role),
             },
         };
         await grant.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
 
-        Console.WriteLine($"{email} is {(role == Roles.Auditor ? "an auditor" : "an operator")}: user {id}.");
+        Console.WriteLine($"{email} is now {(role == Roles.Auditor ? "an auditor" : "an operator")}: user {id}.");
         if (isNew)
         {
-            Console.WriteLine($"Password, shown this once: {password}");
-            Console.WriteLine("POST /api/v1/identity/password changes it.");
+            Console.WriteLine($"Password, shown only once: {password}");
+            Console.WriteLine("POST /api/v1/identity/password changes the password.");
         }
         return 0;
     }

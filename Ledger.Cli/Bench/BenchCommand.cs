@@ -4,18 +4,18 @@ using System.Globalization;
 
 namespace Ledger.Cli.Bench;
 
-/// <summary><c>ledger bench</c>: how many transfers a second the system makes. Exit code 1 if one was not posted.</summary>
+/// <summary><c>ledger bench</c>: measures transfers per second. Exit code 1 if a transfer is not posted.</summary>
 internal static class BenchCommand
 {
     public static Command Create()
     {
-        var url = Options.Addresses("--url", "The API");
-        var connections = Options.Number("--connections", "Keep-alive connections, each with one transfer under way", 128, 1, 10_000);
-        var accounts = Options.Number("--accounts", "Users between whom money moves", 10_000, 2, 1_000_000);
+        var url = Options.Addresses("--url", "Address of the API");
+        var connections = Options.Number("--connections", "Keep-alive connections, each with one transfer in flight", 128, 1, 10_000);
+        var accounts = Options.Number("--accounts", "Users to register for the transfers", 10_000, 2, 1_000_000);
         var duration = Options.Duration("--duration", "How long to measure", TimeSpan.FromSeconds(20));
-        var warmup = Options.Duration("--warmup", "How long to send before that", TimeSpan.FromSeconds(5));
-        var keys = new Option<bool>("--idempotency-keys") { Description = "Send each transfer with a key of its own" };
-        var command = new Command("bench", "Measure transfers a second: each connection sends the next when the last is answered 201. Start the API with Ledger__Identity__PasswordIterations=1000: thousands of users are registered first.")
+        var warmup = Options.Duration("--warmup", "How long to send before measuring", TimeSpan.FromSeconds(5));
+        var keys = new Option<bool>("--idempotency-keys") { Description = "Send each transfer with its own idempotency key" };
+        var command = new Command("bench", "Measure transfers per second. Each connection sends its next transfer after the 201 of the previous one. Start the API with Ledger__Identity__PasswordIterations=1000, because thousands of users are registered first.")
         {
             url, connections, accounts, duration, warmup, keys,
         };
@@ -27,8 +27,8 @@ internal static class BenchCommand
 
     private static async Task<int> RunAsync(BenchOptions options)
     {
-        // What comes in is handled where the kernel reports it, on one thread: each answer's work is some microseconds, and
-        // handing it to the pool would cost more. .NET reads these when the first socket is made.
+        // Handles responses on the one thread that polls the sockets: the work takes microseconds, less than a hop to the pool.
+        // .NET reads these variables when the first socket is created.
         Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
         Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_THREAD_COUNT", "1");
 
@@ -49,7 +49,7 @@ internal static class BenchCommand
             return 1;
         }
 
-        // scripts/benchmark.sh looks at the processes when these lines appear.
+        // scripts/benchmark.sh samples the processes when it reads these lines.
         Console.WriteLine($"Warming up for {options.Warmup.TotalSeconds:0.#} s …");
         var measuring = Task.Run(run.MeasureAsync);
         await Task.WhenAny(measuring, Task.Delay(options.Warmup));

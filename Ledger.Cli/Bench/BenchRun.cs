@@ -3,18 +3,17 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Ledger.Cli.Latency;
 
 namespace Ledger.Cli.Bench;
 
 /// <summary>
-/// As many transfers as the system takes: each connection sends the next one when the last is answered. Random pairs, the
-/// sender authenticated, every answer a 201.
+/// A closed loop of transfers: each connection sends its next transfer after the answer to the previous one. Sender and recipient
+/// are random, the sender is authenticated, and each answer must be a 201.
 /// </summary>
 internal sealed class BenchRun : IDisposable
 {
-    // Whatever is not answered by then never will be.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    // Waits this long for the last answers.
+    private static readonly TimeSpan s_answerTimeout = TimeSpan.FromSeconds(30);
 
     private readonly BenchOptions _options;
     private readonly RawConnection[] _connections;
@@ -30,11 +29,11 @@ internal sealed class BenchRun : IDisposable
         _accounts = new Account[options.Accounts];
     }
 
-    /// <summary>How many accounts can be used.</summary>
+    /// <summary>The number of accounts that are registered and funded.</summary>
     public int Ready => Volatile.Read(ref _ready);
 
-    /// <summary>Registers and logs in every user, and gives each of them more dollars than it can spend.</summary>
-    /// <exception cref="IOException">The API does not do that.</exception>
+    /// <summary>Registers and logs in the users, and deposits more dollars for each than it can spend.</summary>
+    /// <exception cref="IOException">The API refuses a request or the connection fails.</exception>
     public async Task PrepareAsync()
     {
         await Task.WhenAll(_connections.Select(async connection =>
@@ -49,15 +48,15 @@ internal sealed class BenchRun : IDisposable
         }));
     }
 
-    /// <summary>Sends transfers until the time is over.</summary>
+    /// <summary>Sends transfers for the time of warm-up and measurement.</summary>
     public async Task<BenchResult> MeasureAsync()
     {
         var requests = new TransferRequests(
             _options.Url, _accounts, _options.IdempotencyKeys ? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) : null);
         var from = Stopwatch.GetTimestamp() + Ticks(_options.Warmup);
         var until = from + Ticks(_options.Duration);
-        using var impatience = new CancellationTokenSource(_options.Warmup + _options.Duration + s_patience);
-        using var giveUp = impatience.Token.Register(Dispose);
+        using var timeout = new CancellationTokenSource(_options.Warmup + _options.Duration + s_answerTimeout);
+        using var giveUp = timeout.Token.Register(Dispose);
 
         var results = await Task.WhenAll(_connections.Select((connection, index) => SendAsync(connection, (ulong)index, requests, from, until)));
         var total = new BenchResult(_options.Duration);
@@ -125,37 +124,4 @@ internal sealed class BenchRun : IDisposable
     }
 
     private static long Ticks(TimeSpan time) => (long)(time.TotalSeconds * Stopwatch.Frequency);
-}
-
-/// <summary>What to measure.</summary>
-internal sealed record BenchOptions(Uri Url, int Connections, int Accounts, TimeSpan Duration, TimeSpan Warmup, bool IdempotencyKeys);
-
-/// <summary>What was measured.</summary>
-internal sealed class BenchResult(TimeSpan duration)
-{
-    private readonly List<string> _firstErrors = [];
-
-    /// <summary>Of every transfer that was answered 201 while it was measured.</summary>
-    public LatencyHistogram Latencies { get; } = new();
-
-    /// <summary>Answers that were no 201 and connections that broke, while warming up too.</summary>
-    public long Errors { get; private set; }
-
-    public IReadOnlyList<string> FirstErrors => _firstErrors;
-
-    public double TransfersPerSecond => Latencies.Count / duration.TotalSeconds;
-
-    public void AddError(string description)
-    {
-        Errors++;
-        if (_firstErrors.Count < 5)
-            _firstErrors.Add(description);
-    }
-
-    public void Add(BenchResult other)
-    {
-        Latencies.Add(other.Latencies);
-        Errors += other.Errors;
-        _firstErrors.AddRange(other._firstErrors.Take(5 - _firstErrors.Count));
-    }
 }

@@ -3,12 +3,10 @@ using System.Runtime.CompilerServices;
 
 namespace Ledger.Cli.Bench;
 
-/// <summary>
-/// One keep-alive connection that sends bytes which are an HTTP request and waits for the response.
-/// </summary>
+/// <summary>A keep-alive connection that sends HTTP requests given as bytes and waits for each response.</summary>
 /// <remarks>
-/// Not HttpClient: the generator shares the machine with the system that it measures, and what it spends, the system does not
-/// have. HttpClient costs several times what this does, in allocations, header collections, pooling and hops between threads.
+/// The generator takes CPU time from the system that it measures on the same machine. HttpClient would take several times as much:
+/// allocations, header collections, pooling and hops between threads.
 /// </remarks>
 internal sealed class RawConnection(Uri url) : IDisposable
 {
@@ -18,13 +16,14 @@ internal sealed class RawConnection(Uri url) : IDisposable
 
     public ValueTask ConnectAsync() => _socket.ConnectAsync(url.Host, url.Port, CancellationToken.None);
 
-    /// <summary>Sends a request and returns when the whole response is there. Allocates nothing.</summary>
+    /// <summary>Sends a request and returns when the response is complete. Does not allocate.</summary>
+    /// <exception cref="IOException">The connection was closed, or the response is malformed or larger than 32 KiB.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<RawResponse> ExchangeAsync(ReadOnlyMemory<byte> request)
     {
-        // The kernel's buffer takes a request of this size at once.
+        // A request of this size fits into the socket buffer.
         if (await _socket.SendAsync(request) != request.Length)
-            throw new IOException("The request was sent in part.");
+            throw new IOException("The request was sent only in part.");
         _length = 0;
         while (true)
         {
@@ -37,7 +36,7 @@ internal sealed class RawConnection(Uri url) : IDisposable
         }
     }
 
-    /// <summary>The body of the response that was received last.</summary>
+    /// <summary>The body of the latest response.</summary>
     public string BodyOf(RawResponse response) => response.BodyOf(_received.AsSpan(0, _length));
 
     public void Dispose() => _socket.Dispose();

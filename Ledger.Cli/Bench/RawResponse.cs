@@ -3,11 +3,11 @@ using System.Text;
 
 namespace Ledger.Cli.Bench;
 
-/// <summary>As much of an HTTP/1.1 response (RFC 9112) as it takes to know its status and where it ends.</summary>
+/// <summary>The status and the extent of an HTTP/1.1 response (RFC 9112).</summary>
 internal readonly record struct RawResponse(int Status, int BodyOffset, int BodyLength, bool IsChunked)
 {
-    /// <summary>Reads a response at the beginning of <paramref name="received"/>; false if not all of it is there yet.</summary>
-    /// <exception cref="IOException">This is not a response.</exception>
+    /// <summary>Parses the response at the start of <paramref name="received"/>; false if the response is incomplete.</summary>
+    /// <exception cref="IOException">The bytes are not an HTTP/1.1 response.</exception>
     public static bool TryParse(ReadOnlySpan<byte> received, out RawResponse response)
     {
         response = default;
@@ -15,7 +15,7 @@ internal readonly record struct RawResponse(int Status, int BodyOffset, int Body
         if (headersEnd < 0)
             return false;
         if (!received.StartsWith("HTTP/1.1 "u8) || !Utf8Parser.TryParse(received[9..], out int status, out var digits) || digits != 3)
-            throw new IOException("What was received is not an HTTP/1.1 response.");
+            throw new IOException("The received bytes are not an HTTP/1.1 response.");
 
         var body = headersEnd + 4;
         var (length, chunked) = ReadHeaders(received[..headersEnd]);
@@ -32,7 +32,7 @@ internal readonly record struct RawResponse(int Status, int BodyOffset, int Body
         return true;
     }
 
-    /// <summary>The body as text, without the chunks' framing.</summary>
+    /// <summary>The body as text, without chunk framing.</summary>
     public string BodyOf(ReadOnlySpan<byte> received)
     {
         var body = received.Slice(BodyOffset, BodyLength);
@@ -73,7 +73,7 @@ internal readonly record struct RawResponse(int Status, int BodyOffset, int Body
             length += start + size + 2;
             if (length > body.Length)
                 return false;
-            // The last chunk is empty; trailers, which this API does not send, would stand between it and the blank line.
+            // The last chunk is empty. Trailers could follow it, but the API sends none.
             if (size == 0)
                 return true;
         }

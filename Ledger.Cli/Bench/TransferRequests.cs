@@ -4,8 +4,7 @@ using System.Text;
 namespace Ledger.Cli.Bench;
 
 /// <summary>
-/// Transfers as bytes, ready but for what changes: each sender's headers are written once, with its token, and every body is as
-/// long as every other.
+/// Transfer requests as bytes. The headers of each sender, with its token, are formatted once; all bodies have the same length.
 /// </summary>
 internal sealed class TransferRequests
 {
@@ -21,7 +20,7 @@ internal sealed class TransferRequests
     private readonly byte[][] _recipients;
     private readonly ulong? _keyPrefix;
 
-    /// <param name="keyPrefix">What the idempotency keys of this run start with; null: none are sent.</param>
+    /// <param name="keyPrefix">The prefix of this run's idempotency keys; null sends none.</param>
     public TransferRequests(Uri url, IReadOnlyList<Account> accounts, ulong? keyPrefix)
     {
         _keyPrefix = keyPrefix;
@@ -33,12 +32,14 @@ internal sealed class TransferRequests
         MaxLength = _heads.Max(head => head.Length) + KeyLength + 4 + length;
     }
 
-    /// <summary>What a buffer must hold.</summary>
+    /// <summary>The size in bytes that a buffer needs.</summary>
     public int MaxLength { get; }
 
-    /// <summary>Writes a transfer and returns its length.</summary>
+    /// <summary>Writes a transfer request and returns its length in bytes.</summary>
+    /// <param name="sender">Index of the sender's account.</param>
+    /// <param name="recipient">Index of the recipient's account.</param>
     /// <param name="cents">1 to 999.</param>
-    /// <param name="number">Different for each transfer of the run.</param>
+    /// <param name="number">Unique within the run.</param>
     public int Write(Span<byte> buffer, int sender, int recipient, int cents, ulong number)
     {
         var rest = Append(buffer, _heads[sender]);
@@ -67,5 +68,5 @@ internal sealed class TransferRequests
     }
 }
 
-/// <summary>A user who was registered, logged in and given money.</summary>
+/// <summary>A registered user with an access token and funds.</summary>
 internal sealed record Account(string UserId, string Token);

@@ -3,12 +3,12 @@ using System.Numerics;
 namespace Ledger.Cli.Latency;
 
 /// <summary>
-/// Latencies in buckets whose width grows with the value: a percentile is at most 1.6 % above the true one, however many
-/// values there are and however far apart. Any number of threads may record.
+/// Latencies in buckets whose width grows with the value, so that a percentile is at most 1.6 % above the exact one.
+/// <see cref="Record"/> is thread-safe.
 /// </summary>
 internal sealed class LatencyHistogram
 {
-    // 64 buckets for each power of two of microseconds, up to 2^40 µs.
+    // 64 buckets per power of two of microseconds, up to 2^40 µs.
     private const int Precision = 6;
     private const int Largest = 40;
 
@@ -49,7 +49,7 @@ internal sealed class LatencyHistogram
         _max = Math.Max(_max, other._max);
     }
 
-    /// <summary>The latency that <paramref name="fraction"/> (0 to 1) of all do not exceed; zero if there are none.</summary>
+    /// <summary>The latency that <paramref name="fraction"/> (0 to 1) of the values do not exceed; zero without values.</summary>
     public TimeSpan Percentile(double fraction)
     {
         var rank = (long)Math.Ceiling(fraction * Count);

@@ -3,15 +3,16 @@ using System.Net;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>What the API answered, added up, to be held against what it says at the end.</summary>
+/// <summary>The users' balances and transactions according to the answers of the run, compared with the API's at the end.</summary>
 internal sealed class Books(Tally tally)
 {
-    // Users of commands of which it is not known whether they were posted: their books prove nothing.
+    // A command of these users has no known outcome, so their books cannot be compared.
     private readonly ConcurrentDictionary<LoadUser, bool> _inDoubt = new();
 
-    /// <summary>Users whose books cannot be compared, because an answer is missing.</summary>
+    /// <summary>The number of users whose books cannot be compared, because an answer is missing.</summary>
     public int InDoubt => _inDoubt.Count;
 
+    /// <summary>Excludes the users of a command from the comparison, because its outcome is unknown.</summary>
     public void Doubt(PlannedRequest request)
     {
         _inDoubt[request.User!] = true;
@@ -19,7 +20,7 @@ internal sealed class Books(Tally tally)
             _inDoubt[recipient] = true;
     }
 
-    /// <summary>Enters a command that was posted or rejected.</summary>
+    /// <summary>Records a command that was posted or rejected.</summary>
     public static void Enter(PlannedRequest request, Guid transaction, bool posted)
     {
         var (_, from, to, recipient, amount, _, reserved) = request.Movement!;
@@ -38,6 +39,7 @@ internal sealed class Books(Tally tally)
             from?.Release(-amount);
     }
 
+    /// <summary>Compares the books of all users with the API, and adds each difference to the tally.</summary>
     public async Task CompareAsync(IReadOnlyList<LoadUser> users, Func<LoadUser, string, Task<Answer>> get)
     {
         foreach (var user in users.Where(user => !_inDoubt.ContainsKey(user)))
@@ -53,21 +55,21 @@ internal sealed class Books(Tally tally)
         var answer = await get(user, "/balances");
         if (answer.Status != HttpStatusCode.OK || answer.Read(ContractJson.Default.BalanceList) is not { } list)
         {
-            tally.AddDiscrepancy($"Balances of {user.Credentials.Email} cannot be read: {answer.Outcome} {answer.Failure}");
+            tally.AddDiscrepancy($"{user.Credentials.Email}: GET /balances failed: {answer.Outcome} {answer.Failure}");
             return;
         }
         var balances = list.Balances.ToDictionary(balance => balance.Currency);
         foreach (var wallet in user.Wallets)
         {
             var (code, zero, expected) = (wallet.Currency.Code, wallet.Currency.FormatAmount(0), wallet.Currency.FormatAmount(wallet.Posted));
-            // A currency in which nothing ever happened is not listed.
+            // The API does not list currencies without transactions.
             balances.Remove(code, out var actual);
             actual ??= new Balance(code, zero, zero, zero);
             if (actual != new Balance(code, expected, zero, expected))
-                tally.AddDiscrepancy($"{user.Credentials.Email}: what was answered sums to {expected} {code}, the API says {actual}");
+                tally.AddDiscrepancy($"{user.Credentials.Email}: the answers sum to {expected} {code}, the API reports {actual}");
         }
         foreach (var unknown in balances.Values)
-            tally.AddDiscrepancy($"{user.Credentials.Email}: the API has a balance that nothing brought about: {unknown}");
+            tally.AddDiscrepancy($"{user.Credentials.Email}: the API reports a balance in a currency without transactions: {unknown}");
     }
 
     private async Task CompareHistoryAsync(LoadUser user, string status, History expected, Func<LoadUser, string, Task<Answer>> get)
@@ -79,7 +81,7 @@ internal sealed class Books(Tally tally)
             var answer = await get(user, $"/transactions?limit=1000&status={status}{(cursor is null ? "" : $"&cursor={cursor}")}");
             if (answer.Status != HttpStatusCode.OK || answer.Read(ContractJson.Default.TransactionList) is not { } page)
             {
-                tally.AddDiscrepancy($"Transactions of {user.Credentials.Email} cannot be read: {answer.Outcome} {answer.Failure}");
+                tally.AddDiscrepancy($"{user.Credentials.Email}: GET /transactions failed: {answer.Outcome} {answer.Failure}");
                 return;
             }
             foreach (var transaction in page.Items)
@@ -89,6 +91,6 @@ internal sealed class Books(Tally tally)
         while (cursor is not null);
 
         if (!listed.IsSameAs(expected))
-            tally.AddDiscrepancy($"{user.Credentials.Email}: {expected.Count} transactions were answered as {status}, the API lists {listed.Count}, or others");
+            tally.AddDiscrepancy($"{user.Credentials.Email}: the answers name {expected.Count} {status} transactions, the API lists {listed.Count} or different ones");
     }
 }

@@ -2,8 +2,8 @@ using System.Text.Json.Serialization;
 
 namespace Ledger.Cli.Load;
 
-// The API's bodies as a client sees them. They are written down here once more on purpose: a client that shared the API's
-// own types could not notice that they changed.
+// The request and response bodies of the API, deliberately separate from the API's types: a shared type would hide a
+// breaking change.
 
 internal sealed record Credentials(string Email, string Password);
 

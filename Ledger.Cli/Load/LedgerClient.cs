@@ -5,7 +5,7 @@ using System.Text.Json.Serialization.Metadata;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>Sends requests to the APIs in turn, and retries nothing by itself.</summary>
+/// <summary>An HTTP client that sends requests to the APIs in turn, without retries.</summary>
 internal sealed class LedgerClient : IDisposable
 {
     private static readonly MediaTypeHeaderValue s_json = new("application/json");
@@ -27,7 +27,7 @@ internal sealed class LedgerClient : IDisposable
             ActivityHeadersPropagator = null,
         })
         {
-            // The API answers a command after 10 s at the latest, with 202 if it must.
+            // The API answers a command within 10 s, if necessary with 202.
             Timeout = TimeSpan.FromSeconds(20),
         };
     }
@@ -68,26 +68,26 @@ internal sealed class LedgerClient : IDisposable
     public void Dispose() => _http.Dispose();
 }
 
-/// <summary>What came back.</summary>
-/// <param name="Status">0 if nothing did.</param>
-/// <param name="Replayed">Whether the API says that it answers from what it stored.</param>
-/// <param name="Failure">Why nothing came back.</param>
+/// <summary>The answer to a request, or the reason why there is none.</summary>
+/// <param name="Status">0 if there is no answer.</param>
+/// <param name="Replayed">Whether the API replayed a stored answer (<c>Idempotency-Replayed</c>).</param>
+/// <param name="Failure">The reason why there is no answer.</param>
 internal sealed record Answer(HttpStatusCode Status, byte[] Body, bool Replayed, string? Failure = null)
 {
     private ProblemBody? _problem;
 
     public static Answer None(string failure) => new(0, [], false, failure);
 
-    /// <summary>Whether something was away, so that it is not known what became of the request.</summary>
+    /// <summary>Whether a part of the system was unavailable, so that the outcome of the request is unknown.</summary>
     public bool IsOutage => Status is 0 or HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout;
 
-    /// <summary>The problem that the body states; empty if it states none.</summary>
+    /// <summary>The problem details of the body; empty if it has none.</summary>
     public ProblemBody Problem => _problem ??= (int)Status >= 400 && Read(ContractJson.Default.ProblemBody) is { } problem ? problem : new(null, null, null, null);
 
-    /// <summary>The status, with the code of the problem.</summary>
+    /// <summary>The status and the problem code, such as <c>422 insufficient_funds</c>.</summary>
     public string Outcome => Status == 0 ? "no answer" : Problem.Code is { } code ? $"{(int)Status} {code}" : ((int)Status).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
-    /// <summary>The body, or null if it is not what it should be.</summary>
+    /// <summary>The deserialized body; null if it is malformed.</summary>
     public T? Read<T>(JsonTypeInfo<T> type) where T : class
     {
         try

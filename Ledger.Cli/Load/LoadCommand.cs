@@ -4,30 +4,30 @@ using Ledger.ServiceDefaults;
 
 namespace Ledger.Cli.Load;
 
-/// <summary><c>ledger load</c>: a client program that makes different requests on a schedule and checks every answer.</summary>
+/// <summary><c>ledger load</c>: sends a mix of requests on a schedule and checks each answer.</summary>
 internal static class LoadCommand
 {
     private const string DefaultApiKeyVariable = "LEDGER_API_KEY";
 
     public static Command Create()
     {
-        var url = Options.Addresses("--url", "The API; several are taken in turn");
-        var rate = Options.Number("--rate", "Requests a second", 100.0, 0.01, 100_000);
+        var url = Options.Addresses("--url", "Address of an API. Requests go to several APIs in turn");
+        var rate = Options.Number("--rate", "Requests per second", 100.0, 0.01, 100_000);
         var duration = Options.Duration("--duration", "How long to send", TimeSpan.FromSeconds(30));
         var users = Options.Number("--users", "Users to register", 20, 2, 10_000);
-        var seed = new Option<int?>("--seed") { Description = "Repeats a run's choice of requests, as far as it does not depend on the answers", HelpName = "number" };
-        var connections = Options.Number("--connections", "TCP connections to each API at most", 128, 1, 10_000);
-        var inFlight = Options.Number("--max-in-flight", "Requests under way at once at most; beyond it starts are missed", 2_000, 1, 100_000);
-        var tolerate = new Option<bool>("--tolerate-outage") { Description = "Retry lost connections and 502 to 504 with the same idempotency key until answered; late starts are no failure then" };
-        var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to ask after one that was answered 202", TimeSpan.FromMinutes(2));
+        var seed = new Option<int?>("--seed") { Description = "Seed of the random choices, to repeat a run as far as it does not depend on the answers", HelpName = "number" };
+        var connections = Options.Number("--connections", "Maximum number of TCP connections to each API", 128, 1, 10_000);
+        var inFlight = Options.Number("--max-in-flight", "Maximum number of requests in flight. Beyond it, starts are delayed and count as missed", 2_000, 1, 100_000);
+        var tolerate = new Option<bool>("--tolerate-outage") { Description = "Retry lost connections and 502 to 504 with the same idempotency key until they are answered. Missed starts are then not a failure" };
+        var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to poll a command that was answered 202", TimeSpan.FromMinutes(2));
         var apiKey = new Option<string?>("--api-key-variable")
         {
-            Description = $"Environment variable with an operator's API key, for APIs where users do not deposit for themselves: the deposits are made with it [default: {DefaultApiKeyVariable}, if set]",
+            Description = $"Environment variable with an operator's API key for the deposits, where self-service deposits are off [default: {DefaultApiKeyVariable}, if set]",
             HelpName = "name",
         };
-        var metricsPort = Options.Number("--metrics-port", "Port of 127.0.0.1 for /metrics, for Prometheus while it runs; 0 for none", 0, 0, 65_535);
+        var metricsPort = Options.Number("--metrics-port", "Port of 127.0.0.1 that serves /metrics to Prometheus during the run; 0 for none", 0, 0, 65_535);
 
-        var command = new Command("load", "Send different requests on a schedule and check every answer, and the balances at the end. Exit code 1 if anything is not as it must be.")
+        var command = new Command("load", "Send a mix of requests on a schedule. Check each answer, and the balances at the end. Exit code 1 if a check fails.")
         {
             url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp, apiKey, metricsPort,
         };
@@ -50,7 +50,7 @@ internal static class LoadCommand
         return command;
     }
 
-    // Never an argument: everybody on the machine can read those.
+    // Not an argument, because every user of the machine can read the arguments of a process.
     private static string? ApiKeyFrom(string? variable)
     {
         var key = Environment.GetEnvironmentVariable(variable ?? DefaultApiKeyVariable);
@@ -58,7 +58,7 @@ internal static class LoadCommand
             return variable is null ? null : throw new ConfigurationException($"{variable} is not set.");
         return key.Length == ApiKey.Length && key.StartsWith(ApiKey.Prefix, StringComparison.Ordinal)
             ? key
-            : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key, as ledger api-key create makes them.");
+            : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key created by ledger api-key create.");
     }
 
     private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>What a run tells Prometheus while it goes: the client's side of what the services tell of theirs.</summary>
+/// <summary>The metrics of a run for Prometheus: the client's view, which complements the metrics of the services.</summary>
 internal static class LoadMetrics
 {
     public const string Name = "Ledger.Load";
@@ -18,17 +18,17 @@ internal static class LoadMetrics
     public static void RecordDuration(RequestKind kind, TimeSpan latency) =>
         s_duration.Record(latency.TotalSeconds, new KeyValuePair<string, object?>("operation", s_operations[(int)kind]));
 
-    /// <summary>Makes a run's tally known to whoever measures.</summary>
+    /// <summary>Registers instruments that observe the tally of <paramref name="run"/>.</summary>
     public static void Observe(LoadRun run)
     {
         var tally = run.Tally;
-        s_meter.CreateObservableCounter("ledger.load.requests", () => Requests(tally), "{request}", "Requests that came to an end, by operation and outcome.");
+        s_meter.CreateObservableCounter("ledger.load.requests", () => Requests(tally), "{request}", "Requests that ended, by operation and outcome.");
         s_meter.CreateObservableCounter("ledger.load.starts.planned", () => run.Planned, "{request}", "Requests that were due.");
         s_meter.CreateObservableCounter("ledger.load.starts", () => tally.Started, "{request}", "Requests that were started.");
-        s_meter.CreateObservableCounter("ledger.load.starts.missed", () => tally.Missed, "{request}", "Requests that this client started too late, or not at all.");
+        s_meter.CreateObservableCounter("ledger.load.starts.missed", () => tally.Missed, "{request}", "Requests that the client started too late or not at all.");
         s_meter.CreateObservableCounter("ledger.load.retries", () => tally.Retried, "{attempt}", "Attempts after the first.");
-        s_meter.CreateObservableCounter("ledger.load.discrepancies", () => tally.Discrepancies, "{discrepancy}", "Answers and balances that are not as they must be.");
-        s_meter.CreateObservableGauge("ledger.load.in_flight", () => run.InFlight, "{request}", "Requests that are under way.");
+        s_meter.CreateObservableCounter("ledger.load.discrepancies", () => tally.Discrepancies, "{discrepancy}", "Unexpected answers and balances.");
+        s_meter.CreateObservableGauge("ledger.load.in_flight", () => run.InFlight, "{request}", "Requests in flight.");
     }
 
     private static IEnumerable<Measurement<long>> Requests(Tally tally) =>

@@ -1,39 +1,39 @@
 namespace Ledger.Cli.Load;
 
-/// <summary>What load to make, and how much of this machine to use for it.</summary>
+/// <summary>The options of a run.</summary>
 internal sealed record LoadOptions
 {
-    /// <summary>The APIs, taken in turn.</summary>
+    /// <summary>The addresses of the APIs, which receive requests in turn.</summary>
     public required IReadOnlyList<Uri> Urls { get; init; }
 
-    /// <summary>Requests a second.</summary>
+    /// <summary>Requests per second.</summary>
     public required double Rate { get; init; }
 
     public required TimeSpan Duration { get; init; }
 
     public required int Users { get; init; }
 
-    /// <summary>Decides which requests are sent, as far as that does not depend on the answers.</summary>
+    /// <summary>The seed of the random choices.</summary>
     public required int Seed { get; init; }
 
-    /// <summary>TCP connections to each API.</summary>
+    /// <summary>The maximum number of TCP connections to each API.</summary>
     public required int Connections { get; init; }
 
-    /// <summary>Requests that may be under way at once. Beyond it the client waits, and misses starts.</summary>
+    /// <summary>The maximum number of requests in flight. Beyond it the client waits and misses starts.</summary>
     public required int MaxInFlight { get; init; }
 
-    /// <summary>An operator's API key, with which deposits are made on behalf of the users; null if they deposit for themselves.</summary>
+    /// <summary>An operator's API key for deposits on behalf of the users; null if the users make their own deposits.</summary>
     public string? ApiKey { get; init; }
 
-    /// <summary>Whether 502 to 504 and lost connections are retried, with the same idempotency key, until there is an answer.</summary>
+    /// <summary>Whether 502 to 504 and lost connections are retried with the same idempotency key until there is an answer.</summary>
     public required bool TolerateOutage { get; init; }
 
-    /// <summary>How long one request is retried, and one answered 202 is asked after, before it counts as unanswered.</summary>
+    /// <summary>The time limit for retries of a request, and for polling a command that was answered 202.</summary>
     public required TimeSpan GiveUpAfter { get; init; }
 
     /// <summary>The port of 127.0.0.1 for <c>/metrics</c>; 0 for none.</summary>
     public required int MetricsPort { get; init; }
 
-    /// <summary>How late a request may start before its start counts as missed.</summary>
+    /// <summary>The delay from which a start counts as missed.</summary>
     public TimeSpan MaxLateness { get; init; } = TimeSpan.FromMilliseconds(100);
 }

@@ -3,10 +3,10 @@ using Spectre.Console;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>Shows how a run goes while it goes.</summary>
+/// <summary>The progress display of a run.</summary>
 internal static class LoadProgress
 {
-    /// <summary>Returns, or throws, when <paramref name="sending"/> does.</summary>
+    /// <summary>Shows progress until <paramref name="sending"/> completes, and passes its exceptions on.</summary>
     public static async Task ShowAsync(LoadRun run, LoadOptions options, Task sending)
     {
         if (Terminal.IsInteractive)
@@ -22,7 +22,7 @@ internal static class LoadProgress
         }
         else
         {
-            // A long run's log has no more lines than a short one's.
+            // A log gets at most 60 lines, however long the run is.
             var interval = TimeSpan.FromSeconds(Math.Max(1, options.Duration.TotalSeconds / 60));
             while (await Task.WhenAny(sending, Task.Delay(interval)) != sending)
                 Console.WriteLine(Line(run, options));

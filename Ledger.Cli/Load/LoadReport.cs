@@ -4,10 +4,10 @@ using Spectre.Console;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>What a run found.</summary>
+/// <summary>The report at the end of a run.</summary>
 internal static class LoadReport
 {
-    /// <summary>Prints it; false if anything is not as it must be.</summary>
+    /// <summary>Prints the report and returns whether every check passed.</summary>
     public static bool Print(LoadRun run, LoadOptions options)
     {
         var tally = run.Tally;
@@ -28,14 +28,14 @@ internal static class LoadReport
         if (tally.Discrepancies > tally.Listed.Count())
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"! … and {tally.Discrepancies - tally.Listed.Count()} more"));
 
-        // While something is away, requests pile up and starts are missed: that is the outage, not the books.
+        // During an outage requests queue up and starts are missed, which is no fault of the ledger.
         var good = tally.Discrepancies == 0 && run.UsersInDoubt == 0 && (tally.Missed == 0 || options.TolerateOutage);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{tally.Started} requests started at {options.Rate}/s, {tally.Answered} answered, {tally.Missed} starts missed by more than {options.MaxLateness.TotalMilliseconds:0} ms, {tally.Retried} retries, {tally.Discrepancies} discrepancies."));
         Console.WriteLine(run.UsersInDoubt == 0
-            ? $"Books of {options.Users} users compared, balances and transactions."
-            : $"Books of {options.Users - run.UsersInDoubt} of {options.Users} users compared: the others' are in doubt, because an answer is missing.");
-        Console.WriteLine(good ? "All as it must be." : "NOT as it must be.");
+            ? $"Compared the balances and transactions of {options.Users} users."
+            : $"Compared the balances and transactions of {options.Users - run.UsersInDoubt} of {options.Users} users: answers for the others are missing.");
+        Console.WriteLine(good ? "Every check passed." : "CHECKS FAILED.");
         return good;
     }
 

@@ -7,8 +7,8 @@ using Ledger.Core.Currencies;
 namespace Ledger.Cli.Load;
 
 /// <summary>
-/// One run: fresh users, requests on a schedule that no answer delays, and the books of what was answered, which the API's
-/// must equal at the end.
+/// A run of <c>ledger load</c>: registers users, sends requests in an open loop (late answers do not delay the schedule), and
+/// compares the books of the answers with the API at the end.
 /// </summary>
 internal sealed class LoadRun : IDisposable
 {
@@ -33,16 +33,16 @@ internal sealed class LoadRun : IDisposable
 
     public int InFlight => Volatile.Read(ref _inFlight);
 
-    /// <summary>Since the first request was due.</summary>
+    /// <summary>The time since the first request was due.</summary>
     public TimeSpan Elapsed => _startedAt == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_startedAt);
 
-    /// <summary>Requests that are or were due.</summary>
+    /// <summary>The number of requests that have been due.</summary>
     public long Planned => _startedAt == 0 ? 0 : Math.Min(Requests, (long)(Elapsed.TotalSeconds * _options.Rate) + 1);
 
     private long Requests => (long)Math.Round(_options.Rate * _options.Duration.TotalSeconds);
 
-    /// <summary>Registers users, logs them in and gives each some money in every enabled currency.</summary>
-    /// <exception cref="LoadException">The API does not do that.</exception>
+    /// <summary>Registers users, logs them in and deposits money for each in every enabled currency.</summary>
+    /// <exception cref="LoadException">The API refuses a request, or no currency is enabled.</exception>
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
         var list = Expect(await _client.SendAsync(HttpMethod.Get, "/currencies"), HttpStatusCode.OK, "GET /currencies").Read(ContractJson.Default.CurrencyList)!;
@@ -56,7 +56,7 @@ internal sealed class LoadRun : IDisposable
         {
             var credentials = new Credentials(string.Create(CultureInfo.InvariantCulture, $"load-{_run}-{i}@example.com"), $"{_run}-{Guid.NewGuid():N}");
             var answer = await _client.SendAsync(HttpMethod.Post, "/identity/register", body: LedgerClient.Body(credentials, ContractJson.Default.Credentials));
-            var registered = Expect(answer, HttpStatusCode.Created, "Registering a user").Read(ContractJson.Default.Registered)!;
+            var registered = Expect(answer, HttpStatusCode.Created, "POST /identity/register").Read(ContractJson.Default.Registered)!;
             users[i] = new LoadUser(registered.UserId, credentials, currencies);
             await LogInAsync(users[i]);
         });
@@ -68,23 +68,24 @@ internal sealed class LoadRun : IDisposable
             throw new LoadException($"The first deposits failed: {Tally.Listed.First()}");
     }
 
-    /// <summary>Sends requests for as long as the options say, and returns when all of them are decided.</summary>
+    /// <summary>Sends requests for the duration of the run, and returns when all of them have ended.</summary>
     public async Task SendAsync(CancellationToken cancellationToken)
     {
         using var sent = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var tokens = KeepTokensFreshAsync(sent.Token);
-        // A thread of its own: the schedule must not wait for a place in the pool.
+        // A dedicated thread, because a busy thread pool would delay the schedule.
         await Task.Factory.StartNew(() => KeepSchedule(cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        // Each request ends by itself: it times out, or it is given up.
+        // Each request ends, at the latest by its timeout or by GiveUpAfter.
         while (InFlight > 0)
             await Task.Delay(10, CancellationToken.None);
         await sent.CancelAsync();
         await tokens;
     }
 
-    /// <summary>Compares what the API says that the users have and did with what it answered.</summary>
+    /// <summary>Compares the balances and transactions that the API reports with its answers during the run.</summary>
     public Task CheckBooksAsync() => _books.CompareAsync(_users, (user, path) => AskAsync(HttpMethod.Get, path, user.Bearer));
 
+    /// <summary>The number of users whose books cannot be compared.</summary>
     public long UsersInDoubt => _books.InDoubt;
 
     public void Dispose() => _client.Dispose();
@@ -170,7 +171,7 @@ internal sealed class LoadRun : IDisposable
             JudgeReplay(request.About!, answer);
         else if (request.Kind == RequestKind.OneTransaction && answer.Read(ContractJson.Default.TransactionBody) is var read
             && (read?.Id != request.About!.TransactionId || read.Status == "pending"))
-            Tally.AddDiscrepancy($"GET {request.Path}: decided before, but now {read?.Status} with id {read?.Id}");
+            Tally.AddDiscrepancy($"GET {request.Path}: the transaction was decided, but the answer is {read?.Status} with id {read?.Id}");
     }
 
     private bool IsAsExpected(PlannedRequest request, Answer answer)
@@ -184,7 +185,7 @@ internal sealed class LoadRun : IDisposable
     private static string Describe(Answer answer) =>
         $"{answer.Outcome} {answer.Failure}{(answer.Problem.TraceId is { } trace ? $" (trace {trace})" : "")}".TrimEnd();
 
-    /// <summary>A command was posted or rejected, at once or later; the books are kept by what became of it.</summary>
+    /// <summary>Checks the answer to a command, polls the outcome after a 202, and records it in the books.</summary>
     private async Task JudgeCommandAsync(PlannedRequest request, Answer answer)
     {
         var expected = request.Code is null ? "posted" : "rejected";
@@ -226,7 +227,7 @@ internal sealed class LoadRun : IDisposable
         Books.Enter(request, id, status == "posted");
         _mix.Remember(new DecidedCommand(request, answer, id));
         if (status != (request.Code is null ? "posted" : "rejected") || code != request.Code)
-            Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: should be {request.Code ?? "posted"}, is {code ?? status}");
+            Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: expected {request.Code ?? "posted"}, got {code ?? status}");
     }
 
     private void JudgeBody(PlannedRequest request, TransactionBody transaction, string status)
@@ -238,24 +239,24 @@ internal sealed class LoadRun : IDisposable
         if (transaction.Status != status || transaction.Kind != movement.Kind || transaction.Currency != currency.Code
             || transaction.Amount != amount || transaction.Reference != movement.Reference
             || !transaction.Entries.Select(e => (e.Currency, e.Amount)).SequenceEqual(transaction.Status == "posted" ? [(currency.Code, entry)] : []))
-            Tally.AddDiscrepancy($"{request.Kind}, transaction {transaction.Id}: the answer does not say what was asked for: {transaction}");
+            Tally.AddDiscrepancy($"{request.Kind}, transaction {transaction.Id}: the answer differs from the request: {transaction}");
     }
 
     private void JudgeReplay(DecidedCommand first, Answer answer)
     {
         if (!answer.Replayed)
-            Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: no Idempotency-Replayed");
-        // A problem has the trace of its request; a 202 that has been decided since is a 201 or 422 now.
+            Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: the header Idempotency-Replayed is missing");
+        // The bodies can differ: a problem contains its own trace id, and a 202 becomes a 201 or 422 once decided.
         var same = answer.Status != HttpStatusCode.Created
             ? answer.Problem.TransactionId == first.TransactionId && (first.Answer.Status == HttpStatusCode.Accepted || answer.Problem.Available == first.Answer.Problem.Available)
             : first.Answer.Status == HttpStatusCode.Accepted
                 ? answer.Read(ContractJson.Default.TransactionBody)?.Id == first.TransactionId
                 : answer.Body.AsSpan().SequenceEqual(first.Answer.Body);
         if (!same)
-            Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: another answer than the first time");
+            Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: the answer differs from the first one");
     }
 
-    /// <summary>Asks after a command that was answered 202 until it is decided; null, and a discrepancy, if it never is.</summary>
+    /// <summary>Polls a command that was answered 202 until it is decided; null, with a discrepancy, after the time limit.</summary>
     private async Task<TransactionBody?> FollowAsync(PlannedRequest request, Guid id)
     {
         var started = Stopwatch.GetTimestamp();
@@ -265,7 +266,7 @@ internal sealed class LoadRun : IDisposable
             var answer = await AskAsync(HttpMethod.Get, $"/transactions/{id}", request.User!.Bearer);
             if (answer.Status != HttpStatusCode.OK || answer.Read(ContractJson.Default.TransactionBody) is not { } transaction)
             {
-                Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: answered 202, then asked after, got {Describe(answer)}");
+                Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: polled after a 202, got {Describe(answer)}");
                 return null;
             }
             if (transaction.Status != "pending")
@@ -273,19 +274,19 @@ internal sealed class LoadRun : IDisposable
             await Task.Delay(pause);
             pause = TimeSpan.FromMilliseconds(Math.Min(1000, pause.TotalMilliseconds * 2));
         }
-        Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: answered 202, and still pending after {_options.GiveUpAfter.TotalSeconds:0} s");
+        Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: answered 202 and still pending after {_options.GiveUpAfter.TotalSeconds:0} s");
         return null;
     }
 
     private async Task<TimeSpan> LogInAsync(LoadUser user)
     {
         var answer = await AskAsync(HttpMethod.Post, "/identity/login", null, LedgerClient.Body(user.Credentials, ContractJson.Default.Credentials));
-        var tokens = Expect(answer, HttpStatusCode.OK, "Logging a user in").Read(ContractJson.Default.Tokens)!;
+        var tokens = Expect(answer, HttpStatusCode.OK, "POST /identity/login").Read(ContractJson.Default.Tokens)!;
         user.Bearer = $"Bearer {tokens.AccessToken}";
         return TimeSpan.FromSeconds(tokens.ExpiresIn);
     }
 
-    /// <summary>A run may last longer than a token.</summary>
+    /// <summary>Logs the users in again before their tokens expire.</summary>
     private async Task KeepTokensFreshAsync(CancellationToken cancellationToken)
     {
         var lifetime = TimeSpan.FromMinutes(1);
@@ -311,5 +312,5 @@ internal sealed class LoadRun : IDisposable
         answer.Status == status ? answer : throw new LoadException($"{what}: expected {(int)status}, got {Describe(answer)}.");
 }
 
-/// <summary>The run cannot go on; its message is one line that says why.</summary>
+/// <summary>The run cannot continue. The message is one line with the reason.</summary>
 internal sealed class LoadException(string message) : Exception(message);

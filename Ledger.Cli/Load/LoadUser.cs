@@ -2,7 +2,7 @@ using Ledger.Core.Currencies;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>A user whom this run registered, and what it knows of that user's money: nobody else can move it.</summary>
+/// <summary>A user that the run registered, with the user's books. Only the run moves the user's money.</summary>
 internal sealed class LoadUser(Guid id, Credentials credentials, IReadOnlyList<Currency> currencies)
 {
     private volatile string _bearer = "";
@@ -11,13 +11,13 @@ internal sealed class LoadUser(Guid id, Credentials credentials, IReadOnlyList<C
 
     public Credentials Credentials { get; } = credentials;
 
-    /// <summary>One per currency, in the order of the run's currencies.</summary>
+    /// <summary>One wallet per currency, in the order of the run's currencies.</summary>
     public IReadOnlyList<Wallet> Wallets { get; } = [.. currencies.Select(currency => new Wallet(currency))];
 
-    /// <summary>Every transaction that the API must list as posted: those of the user, and those that brought it money.</summary>
+    /// <summary>The transactions that the API must list as posted: those that the user sent or received.</summary>
     public History Posted { get; } = new();
 
-    /// <summary>Every transaction of the user that the API must list as rejected.</summary>
+    /// <summary>The transactions that the API must list as rejected.</summary>
     public History Rejected { get; } = new();
 
     /// <summary>The value of the Authorization header.</summary>
@@ -28,7 +28,7 @@ internal sealed class LoadUser(Guid id, Credentials credentials, IReadOnlyList<C
     }
 }
 
-/// <summary>The books of this run about one user in one currency, in minor units.</summary>
+/// <summary>The run's books of one user in one currency, in minor units.</summary>
 internal sealed class Wallet(Currency currency)
 {
     private long _posted;
@@ -36,12 +36,12 @@ internal sealed class Wallet(Currency currency)
 
     public Currency Currency { get; } = currency;
 
-    /// <summary>The sum of what the API said is posted.</summary>
+    /// <summary>The balance according to the answers.</summary>
     public long Posted => Volatile.Read(ref _posted);
 
     /// <summary>
-    /// Sets aside what a debit needs. Only credits that were answered count, and every debit that was sent: so the ledger
-    /// has at least as much, and a debit that was reserved and is rejected all the same is an error of the ledger.
+    /// Reserves the amount of a debit; false if it is not covered. Credits count once they are answered, debits once they are sent,
+    /// so the ledger has at least the reserved amount: if it rejects the debit, the ledger is wrong.
     /// </summary>
     public bool TryReserve(long amount)
     {
@@ -67,7 +67,7 @@ internal sealed class Wallet(Currency currency)
     }
 }
 
-/// <summary>A set of transactions, as their number and the sum of their ids: enough to compare two, at no memory.</summary>
+/// <summary>A set of transactions, represented by its size and the sum of its ids: enough to compare sets in constant memory.</summary>
 internal sealed class History
 {
     private readonly Lock _lock = new();

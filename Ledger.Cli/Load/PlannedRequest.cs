@@ -2,7 +2,7 @@ using System.Net;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>What a request is for.</summary>
+/// <summary>The kind of a request. In snake case, it is the label <c>operation</c> of the metrics.</summary>
 internal enum RequestKind
 {
     Deposit,
@@ -22,41 +22,42 @@ internal enum RequestKind
     NoToken,
 }
 
-/// <summary>A request and the one answer that it must get.</summary>
+/// <summary>A request and its expected answer.</summary>
 internal sealed record PlannedRequest(RequestKind Kind, HttpMethod Method, string Path, LoadUser? User)
 {
     public byte[]? Body { get; init; }
 
-    /// <summary>The value of the Authorization header, if it is not the user's own.</summary>
+    /// <summary>The value of the Authorization header; null for the user's own.</summary>
     public string? Bearer { get; init; }
 
     public string? Key { get; init; }
 
     public bool RespondAsync { get; init; }
 
-    /// <summary>What a direct answer must say. A command may also be answered 202, and must then be decided likewise.</summary>
+    /// <summary>The expected status. A command may also be answered 202, and must then be decided accordingly.</summary>
     public required HttpStatusCode Status { get; init; }
 
-    /// <summary>The code of the problem that must be stated; null if none.</summary>
+    /// <summary>The expected problem code; null for none.</summary>
     public string? Code { get; init; }
 
-    /// <summary>What the command does to the books once it is posted.</summary>
+    /// <summary>The effect of the command on the books once it is posted; null for other requests.</summary>
     public Movement? Movement { get; init; }
 
-    /// <summary>The command that is sent again, or the transaction that is read.</summary>
+    /// <summary>The earlier command that is sent again or read.</summary>
     public DecidedCommand? About { get; init; }
 }
 
-/// <summary>Money that a command moves between wallets of this run. Minor units.</summary>
-/// <param name="Kind">As the API calls it.</param>
+/// <summary>Money that a command moves between wallets of the run.</summary>
+/// <param name="Kind">The kind of the transaction in the API, such as <c>deposit</c>.</param>
 /// <param name="From">Null for a deposit.</param>
 /// <param name="To">Null for a withdrawal.</param>
-/// <param name="Reserved">Whether <paramref name="From"/> has set the amount aside.</param>
+/// <param name="Amount">In minor units.</param>
+/// <param name="Reserved">Whether the amount is reserved in <paramref name="From"/>.</param>
 internal sealed record Movement(string Kind, Wallet? From, Wallet? To, LoadUser? Recipient, long Amount, string Reference, bool Reserved)
 {
     public Wallet Own => From ?? To!;
 }
 
-/// <summary>A command and what it was answered.</summary>
-/// <param name="Answer">The first answer; a 202 among them.</param>
+/// <summary>A command that was decided, and its answer.</summary>
+/// <param name="Answer">The first answer, which can be a 202.</param>
 internal sealed record DecidedCommand(PlannedRequest Request, Answer Answer, Guid TransactionId);

@@ -4,12 +4,12 @@ using Ledger.Core.Currencies;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>Invents requests, each different from every other: the next is asked for when it is due, by one thread.</summary>
+/// <summary>The source of random requests. One thread calls <see cref="Next"/> whenever a request is due.</summary>
 internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<LoadUser> users)
 {
     private const int MaxAmount = 10_000;
 
-    // How many of a hundred requests are of which kind.
+    // Percent.
     private static readonly (RequestKind Kind, int Weight)[] s_weights =
     [
         (RequestKind.Deposit, 20),
@@ -35,10 +35,11 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
     private uint _decided;
     private long _number;
 
-    /// <summary>Makes a command known that later requests may be about. From any thread.</summary>
+    /// <summary>Stores a command that later requests can refer to. Thread-safe.</summary>
     public void Remember(DecidedCommand command) =>
         Volatile.Write(ref _recent[Interlocked.Increment(ref _decided) % (uint)_recent.Length], command);
 
+    /// <summary>The next request. A kind that is not possible yet becomes a deposit.</summary>
     public PlannedRequest Next()
     {
         _number++;
@@ -69,7 +70,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         };
     }
 
-    /// <summary>What each wallet starts with.</summary>
+    /// <summary>The first deposit of a wallet.</summary>
     public PlannedRequest Fund(LoadUser user, Wallet wallet)
     {
         _number++;
@@ -84,7 +85,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
             if ((ticket -= weight) < 0)
                 return kind;
         }
-        throw new InvalidOperationException("The weights do not sum to their sum.");
+        throw new InvalidOperationException("A ticket exceeds the sum of the weights.");
     }
 
     private PlannedRequest Deposit(LoadUser user) =>
@@ -111,7 +112,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         return Command(byEmail ? RequestKind.TransferByEmail : RequestKind.TransferById, user, movement);
     }
 
-    /// <summary>More than all users of this run can ever have.</summary>
+    /// <summary>A withdrawal of more than the users of the run can have.</summary>
     private PlannedRequest TooMuch(LoadUser user) => Command(
         RequestKind.TooMuch, user,
         new Movement("withdrawal", Any(user.Wallets), null, null, Currency.MaxAmount - _random.Next(1_000_000), Reference(), Reserved: false)) with
@@ -127,7 +128,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         return Refused(RequestKind.TooPrecise, user, new MoneyOrder(currency.Code, amount, Reference(), BehalfOf(user)), HttpStatusCode.BadRequest, "amount_precision");
     }
 
-    // Whoever deposits with an API key says for whom.
+    // A deposit with an API key must name the user.
     private Guid? BehalfOf(LoadUser user) => _depositor is null ? null : user.Id;
 
     private PlannedRequest UnknownCurrency(LoadUser user) => Refused(
@@ -144,12 +145,12 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
             Code = code,
         };
 
-    /// <summary>The same key with the same body: the same answer.</summary>
+    /// <summary>A command sent again with the same key and body, which must get the same answer.</summary>
     private PlannedRequest? Replay() => Recent(command => command.Request.Key is not null) is { } command
         ? command.Request with { Kind = RequestKind.Replay, Movement = null, RespondAsync = false, About = command }
         : null;
 
-    /// <summary>The same key with another body.</summary>
+    /// <summary>A command sent again with the same key and a different amount.</summary>
     private PlannedRequest? KeyReused() => Recent(command => command.Request.Key is not null) is { } command
         ? command.Request with
         {
@@ -166,7 +167,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         ? Read(RequestKind.OneTransaction, $"/transactions/{command.TransactionId}", command.Request.User!) with { About = command }
         : null;
 
-    /// <summary>Whether it exists is not told.</summary>
+    /// <summary>A read of another user's transaction, whose existence the API must not reveal.</summary>
     private PlannedRequest? AnothersTransaction(LoadUser user) =>
         Recent(command => command.Request.User != user && command.Request.Movement!.Recipient != user) is { } command
             ? new PlannedRequest(RequestKind.AnothersTransaction, HttpMethod.Get, $"/transactions/{command.TransactionId}", user)
@@ -184,7 +185,7 @@ internal sealed class RequestMix(LoadOptions options, string run, IReadOnlyList<
         {
             Bearer = IsDeposit(movement) ? _depositor : null,
             Body = BodyOf(user, movement, kind == RequestKind.TransferByEmail),
-            // Half of them, so that both ways are taken. All of them where a retry must not move the money twice.
+            // Every command needs a key if it can be retried; otherwise half of them have one, to cover both cases.
             Key = options.TolerateOutage || _random.Next(2) == 0 ? string.Create(CultureInfo.InvariantCulture, $"{run}-{_number}") : null,
             RespondAsync = _random.Next(20) == 0,
             Status = HttpStatusCode.Created,

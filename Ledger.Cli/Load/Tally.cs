@@ -3,7 +3,7 @@ using Ledger.Cli.Latency;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>What has happened so far. Any number of threads may add to it.</summary>
+/// <summary>The counts of a run. Thread-safe.</summary>
 internal sealed class Tally
 {
     private const int MaxListed = 20;
@@ -21,19 +21,19 @@ internal sealed class Tally
 
     public long Answered => Volatile.Read(ref _answered);
 
-    /// <summary>Requests that this client started too late, or not at all.</summary>
+    /// <summary>Requests that the client started too late or not at all.</summary>
     public long Missed => Volatile.Read(ref _missed);
 
-    /// <summary>Attempts after the first.</summary>
+    /// <summary>Attempts after the first one of a request.</summary>
     public long Retried => Volatile.Read(ref _retried);
 
-    /// <summary>Answers that should have been others, and books that do not agree.</summary>
+    /// <summary>Unexpected answers, and differences between the books and the API.</summary>
     public long Discrepancies => Volatile.Read(ref _discrepancies);
 
-    /// <summary>The first of the discrepancies, in words.</summary>
+    /// <summary>Descriptions of the first discrepancies.</summary>
     public IEnumerable<string> Listed => _listed;
 
-    /// <summary>How often which kind of request was answered how.</summary>
+    /// <summary>The number of answers by request kind and outcome.</summary>
     public IEnumerable<(RequestKind Kind, string Outcome, long Count)> Outcomes =>
         _outcomes.Select(pair => (pair.Key.Kind, pair.Key.Outcome, pair.Value.Value)).OrderBy(row => (row.Kind, row.Outcome));
 

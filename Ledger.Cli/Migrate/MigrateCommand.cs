@@ -3,44 +3,38 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.ExceptionServices;
 using Ledger.Core.Persistence;
-using Ledger.ServiceDefaults;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Storage;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 
 namespace Ledger.Cli.Migrate;
 
 /// <summary>
-/// <c>ledger migrate</c>: brings the database to this version's schema, one process at a time; or, with <c>--check</c>, says
-/// whether it is there, for whoever must not start before.
+/// <c>ledger migrate</c>: migrates the database to the schema of this version, one process at a time. With <c>--check</c> it only
+/// reports whether the schema is up to date, for services that must not start earlier.
 /// </summary>
 internal static class MigrateCommand
 {
-    // Any number that nobody else takes in this database.
+    // The key of an advisory lock that nothing else in this database uses.
     private const long Lock = 0x4C6564676572;
 
     private static readonly TimeSpan s_again = TimeSpan.FromSeconds(1);
 
     public static Command Create()
     {
-        var check = new Option<bool>("--check") { Description = "Apply nothing: exit code 0 if the schema is up to date, 1 if not." };
+        var check = new Option<bool>("--check") { Description = "Apply nothing. Exit code 0 if the schema is up to date, 1 if not." };
         var wait = Options.Duration(
-            "--wait", "How long to try again where PostgreSQL cannot be reached or, with --check, the schema is not up to date.", TimeSpan.Zero);
-        var command = new Command("migrate", "Bring the database to this version's schema. Safe to run twice, and from two places at once.") { check, wait };
+            "--wait", "How long to retry while PostgreSQL is unreachable or, with --check, the schema is not up to date.", TimeSpan.Zero);
+        var command = new Command("migrate", "Migrate the database to the schema of this version. Safe to run repeatedly and concurrently.") { check, wait };
         command.SetAction((arguments, cancellationToken) => RunAsync(arguments.GetValue(check), arguments.GetValue(wait), cancellationToken));
         return command;
     }
 
     private static async Task<int> RunAsync(bool check, TimeSpan wait, CancellationToken cancellationToken)
     {
-        var builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Configuration.AddEnvironmentVariables();
-        builder.AddPostgres<LedgerDbContext>();
-        using var host = builder.Build();
+        using var host = LedgerDatabase.BuildHost();
         await using var scope = host.Services.CreateAsyncScope();
         var database = scope.ServiceProvider.GetRequiredService<LedgerDbContext>().Database;
 
@@ -78,7 +72,7 @@ internal static class MigrateCommand
         }
         catch (Exception e) when (Absence(e) is { } absence)
         {
-            // Without what Entity Framework wrapped around it.
+            // Without the exceptions that Entity Framework wrapped around it.
             if (mayFail)
                 ExceptionDispatchInfo.Throw(absence);
             return (false, $"PostgreSQL cannot be reached: {absence.Message.ReplaceLineEndings(" ")}.");
@@ -89,8 +83,8 @@ internal static class MigrateCommand
         }
     }
 
-    // Entity Framework's own lock ends with each migration: a second process that waited for it then runs what the first has
-    // just applied. This one, the session's, spans the look at what is applied and all that follows from it.
+    // Entity Framework releases its own lock after each migration, so a waiting process would apply the same migrations again.
+    // This session lock covers the query for pending migrations as well.
     private static async Task LockAsync(DatabaseFacade database, CancellationToken cancellationToken)
     {
         var creator = database.GetService<IRelationalDatabaseCreator>();
@@ -100,7 +94,7 @@ internal static class MigrateCommand
         await database.ExecuteSqlAsync($"select pg_advisory_lock({Lock})", cancellationToken);
     }
 
-    /// <summary>The error that says that there is no PostgreSQL yet, or no database in it; null if it is another, such as a wrong password.</summary>
+    /// <summary>The inner error if PostgreSQL or the database does not exist yet; null for other errors, such as a wrong password.</summary>
     private static Exception? Absence(Exception? e) => e switch
     {
         null => null,

@@ -1,44 +1,34 @@
 using System.CommandLine;
 using System.Globalization;
-using Ledger.Core.Persistence;
 using Ledger.Core.Verification;
-using Ledger.ServiceDefaults;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 using Spectre.Console;
 
 namespace Ledger.Cli.Verify;
 
-/// <summary><c>ledger verify</c>: holds the database against the rules of the ledger. Exit code 0: all hold, 1: some do not.</summary>
+/// <summary><c>ledger verify</c>: checks the database against the rules of the ledger. Exit code 0 if all hold, else 1.</summary>
 internal static class VerifyCommand
 {
     public static Command Create()
     {
-        var maxPendingAge = Options.Duration("--max-pending-age", "How long a command may wait to be decided", TimeSpan.FromSeconds(60));
-        var rows = Options.Number("--rows", "How many breaches of each rule are listed; all are counted", 10, 1, 100_000);
-        var command = new Command("verify", "Check that the books balance, in one snapshot of the database. Exit code 1 if they do not.") { maxPendingAge, rows };
-        command.SetAction((result, cancellationToken) => RunAsync(result.GetValue(maxPendingAge), result.GetValue(rows), cancellationToken));
+        var maxPendingAge = Options.Duration("--max-pending-age", "Age from which an undecided command breaks a rule", TimeSpan.FromSeconds(60));
+        var rows = Options.Number("--rows", "Violations to list per rule; all of them are counted", 10, 1, 100_000);
+        var command = new Command("verify", "Check in one snapshot of the database that the books balance. Exit code 1 if they do not.") { maxPendingAge, rows };
+        command.SetAction((result, cancellationToken) => LedgerDatabase.UseAsync(
+            database => VerifyAsync(database, result.GetValue(maxPendingAge), result.GetValue(rows), cancellationToken)));
         return command;
     }
 
-    private static async Task<int> RunAsync(TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken)
+    private static async Task<int> VerifyAsync(NpgsqlDataSource database, TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken)
     {
-        var builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Configuration.AddEnvironmentVariables();
-        builder.AddPostgres<LedgerDbContext>();
-        using var host = builder.Build();
-        var verifier = new Verifier(host.Services.GetRequiredService<NpgsqlDataSource>());
-
-        var report = await verifier.VerifyAsync(maxPendingAge, maxRows, cancellationToken);
+        var report = await new Verifier(database).VerifyAsync(maxPendingAge, maxRows, cancellationToken);
         Print(report);
         return report.IsClean ? 0 : 1;
     }
 
     private static void Print(VerificationReport report)
     {
-        var table = new Table().AddColumns("Check", "Rule", "Broken");
+        var table = new Table().AddColumns("Check", "Rule", "Violations");
         table.Columns[2].RightAligned();
         foreach (var (check, broken, _) in report.Results)
         {

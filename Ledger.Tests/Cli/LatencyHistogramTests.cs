@@ -7,7 +7,7 @@ namespace Ledger.Tests.Cli;
 public sealed class LatencyHistogramTests
 {
     [Fact]
-    public void A_percentile_is_the_true_one_or_at_most_two_percent_above() => Prop.ForAll(
+    public void A_percentile_is_at_most_two_percent_above_the_exact_one() => Prop.ForAll(
         Gen.Choose(0, 100_000_000).NonEmptyListOf().ToArbitrary(),
         microseconds =>
         {
@@ -26,7 +26,7 @@ public sealed class LatencyHistogramTests
         }).QuickCheckThrowOnFailure();
 
     [Fact]
-    public void Without_values_there_is_no_latency()
+    public void A_histogram_without_values_has_zero_latencies()
     {
         var histogram = new LatencyHistogram();
 

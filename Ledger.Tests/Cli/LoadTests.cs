@@ -3,13 +3,13 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Cli;
 
-/// <summary><c>ledger load</c> against an API where users do not deposit for themselves, as in Production.</summary>
+/// <summary><c>ledger load</c> against an API without self-service deposits, as in Production.</summary>
 public sealed class LoadTests(LedgerSystem system)
 {
     [Theory]
     [InlineData("LEDGER_API_KEY")]
     [InlineData("KEY_OF_A_TEST", "--api-key-variable", "KEY_OF_A_TEST")]
-    public async Task With_an_operators_key_it_deposits_on_behalf_of_its_users(string variable, params string[] arguments)
+    public async Task A_load_with_an_operators_key_deposits_on_behalf_of_its_users(string variable, params string[] arguments)
     {
         var key = await system.NewApiKeyAsync(Roles.Operator);
 
@@ -21,12 +21,12 @@ public sealed class LoadTests(LedgerSystem system)
             select count(*) from ledger.transactions
             where kind = 'deposit' and status = 'posted' and caller_id = (select id from identity.api_keys where hash = $1)
             """, Secrets.Hash(key));
-        // Four users in every enabled currency, before the load itself.
-        Assert.True(deposits >= 4 * 5, $"{deposits} deposits were made with the key.");
+        // The first deposits: four users in five enabled currencies.
+        Assert.True(deposits >= 4 * 5, $"The key made {deposits} deposits.");
     }
 
     [Fact]
-    public async Task Without_one_it_ends_with_what_the_API_says()
+    public async Task A_load_without_a_key_ends_with_the_error_of_the_API()
     {
         var (exitCode, _, errors) = await LoadAsync([], "LEDGER_API_KEY", null);
 
@@ -37,7 +37,7 @@ public sealed class LoadTests(LedgerSystem system)
     [Theory]
     [InlineData("LEDGER_API_KEY", "no key")]
     [InlineData("KEY_OF_A_TEST", null, "--api-key-variable", "KEY_OF_A_TEST")]
-    public async Task What_is_no_key_is_said_before_anything_is_sent_and_not_repeated(string variable, string? value, params string[] arguments)
+    public async Task A_malformed_or_missing_key_ends_a_load_before_the_first_request_and_is_not_printed(string variable, string? value, params string[] arguments)
     {
         var (exitCode, output, errors) = await LoadAsync(arguments, variable, value);
 
@@ -50,7 +50,7 @@ public sealed class LoadTests(LedgerSystem system)
     private async Task<(int ExitCode, string[] Output, string[] Errors)> LoadAsync(string[] arguments, string variable, string? key)
     {
         using var api = await system.StartApiAsync(("Ledger__SelfServiceDeposits", "false"));
-        // Retries, because on a machine that other tests keep busy a start may be late.
+        // --tolerate-outage, because starts can be late while other tests load the machine.
         return await Tool.RunAsync(
             "ledger",
             ["load", "--url", api.Address.ToString(), "--rate", "50", "--duration", "2s", "--users", "4", "--tolerate-outage", .. arguments],

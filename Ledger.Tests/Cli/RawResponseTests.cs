@@ -13,7 +13,7 @@ public sealed class RawResponseTests
     [InlineData(Plain, 201, "hello")]
     [InlineData(Chunked, 422, "hello\r\n\r\nworld")]
     [InlineData(Empty, 204, "")]
-    public void A_response_is_complete_when_its_last_byte_is_there_and_not_before(string text, int status, string body)
+    public void A_response_is_complete_with_its_last_byte_and_not_before(string text, int status, string body)
     {
         var bytes = Encoding.ASCII.GetBytes(text);
 
@@ -29,6 +29,6 @@ public sealed class RawResponseTests
     [InlineData("HTTP/1.1 20\r\n\r\n")]
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n")]
     [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")]
-    public void What_is_not_a_response_is_refused(string text) =>
+    public void Bytes_that_are_not_a_response_are_refused(string text) =>
         Assert.Throws<IOException>(() => RawResponse.TryParse(Encoding.ASCII.GetBytes(text), out _));
 }

@@ -2,7 +2,7 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Cli;
 
-/// <summary>What <c>ledger</c> cannot make sense of. Exit code 1 is for what is not as it must be: nothing was looked at here.</summary>
+/// <summary>Command lines that <c>ledger</c> rejects: exit code 2, because 1 means that a check failed.</summary>
 public sealed class UsageTests
 {
     [Theory]
@@ -12,11 +12,11 @@ public sealed class UsageTests
     [InlineData("--url", "bench", "--url", "localhost:8080")]
     [InlineData("--role", "api-key", "create", "--name", "n")]
     [InlineData("--name", "api-key", "create", "--role", "operator", "--name", "")]
-    // What the API would never let in.
-    [InlineData("--email", "operator", "create", "--email", "nobody")]
+    // Addresses that the API refuses to register.
+    [InlineData("--email", "operator", "create", "--email", "no-address")]
     [InlineData("--email", "operator", "create", "--email", "\"a b\"@example.com")]
     [InlineData("--email", "operator", "create", "--email", "\"a\tb\"@example.com")]
-    public async Task A_command_that_is_not_understood_ends_with_exit_code_2_and_names_what_it_is(string named, params string[] arguments)
+    public async Task A_bad_command_line_ends_with_exit_code_2_and_one_line_that_names_the_option(string named, params string[] arguments)
     {
         var (exitCode, _, errors) = await RunAsync(arguments);
 
@@ -25,7 +25,7 @@ public sealed class UsageTests
     }
 
     [Fact]
-    public async Task Nothing_at_all_is_no_command_and_help_is()
+    public async Task A_missing_or_unknown_command_ends_with_exit_code_2_and_help_with_0()
     {
         Assert.Equal(2, (await RunAsync()).ExitCode);
         Assert.Equal(2, (await RunAsync("nonsense")).ExitCode);
@@ -38,7 +38,7 @@ public sealed class UsageTests
     [InlineData("Database=d")]
     [InlineData("Host=127.0.0.1;Port=many")]
     [InlineData(null)]
-    public async Task A_connection_string_that_cannot_be_used_is_named(string? value)
+    public async Task A_bad_connection_string_ends_with_exit_code_2_and_one_line_that_names_it(string? value)
     {
         var (exitCode, _, errors) = await Tool.RunAsync("ledger", ["verify"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = value });
 
@@ -46,7 +46,7 @@ public sealed class UsageTests
         Assert.Contains("ConnectionStrings__ledgerdb", Assert.Single(errors), StringComparison.Ordinal);
     }
 
-    // Nobody listens there: what gets as far as asking for the database says that instead.
+    // Nothing listens there, so a command that reaches the database fails with a different error.
     private static Task<(int ExitCode, string[] Output, string[] Errors)> RunAsync(params string[] arguments) =>
         Tool.RunAsync("ledger", arguments, new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = "Host=127.0.0.1;Port=1;Username=u" });
 }

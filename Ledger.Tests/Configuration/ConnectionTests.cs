@@ -7,13 +7,13 @@ using Npgsql;
 
 namespace Ledger.Tests.Configuration;
 
-/// <summary>What a service makes of its connection string. No server is asked.</summary>
+/// <summary>The settings that a service adds to its connection string. No connection is opened.</summary>
 public sealed class ConnectionTests
 {
     [Theory]
     [InlineData("", GssEncryptionMode.Disable)]
     [InlineData(";Gss Encryption Mode=Require", GssEncryptionMode.Require)]
-    public async Task Kerberos_is_looked_for_by_whoever_asks_for_it(string setting, GssEncryptionMode expected)
+    public async Task Kerberos_is_off_unless_the_connection_string_asks_for_it(string setting, GssEncryptionMode expected)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{ResourceNames.Database}", $"Host=127.0.0.1;Port=1{setting}")]);

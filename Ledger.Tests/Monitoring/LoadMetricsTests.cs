@@ -4,11 +4,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>What <c>ledger load</c> tells Prometheus while it runs.</summary>
+/// <summary>The metrics that <c>ledger load</c> serves during a run.</summary>
 public sealed class LoadMetricsTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_load_has_every_series_of_its_dashboard_and_counts_what_it_does()
+    public async Task A_load_serves_every_series_of_its_dashboard_and_counts_its_requests()
     {
         var api = await system.ApiAsync();
         var port = FreePort();
@@ -28,11 +28,11 @@ public sealed class LoadMetricsTests(LedgerSystem system)
                 }
                 catch (HttpRequestException)
                 {
-                    // Not there yet.
+                    // The load does not serve metrics yet.
                 }
                 return last?["ledger_load_starts_planned_total"] >= 200 && last["""ledger_load_requests_total{operation="deposit",outcome="201"}"""] > 0;
             },
-            otherwise: () => "Nothing, or not enough, was counted.");
+            otherwise: () => "The load counts too few requests.");
         await last!.MustPassPromtoolAsync();
         var (exitCode, output, _) = await load;
 
@@ -42,7 +42,7 @@ public sealed class LoadMetricsTests(LedgerSystem system)
         Assert.InRange(last["ledger_load_starts_total"]!.Value, 100, 600);
         Assert.InRange(last["""ledger_load_request_duration_seconds_count{operation="deposit"}"""]!.Value, 1, 600);
         Assert.Equal(0, last["ledger_load_discrepancies_total"]);
-        // Of the machine, not of the ledger: whether every start was in time.
+        // Missed starts (exit code 1) depend on the load of the machine, not on the ledger.
         Assert.True(exitCode == 0 || output.Any(line => line.Contains(" 0 discrepancies", StringComparison.Ordinal)), string.Join('\n', output));
     }
 

@@ -2,20 +2,20 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>What the dashboard and the rules ask Prometheus for is what the services tell.</summary>
+/// <summary>The series and labels of the dashboard and the rules, compared with the metrics of the services.</summary>
 public sealed class MetricsTests(LedgerSystem system)
 {
-    // Series that neither API nor worker has, each with whose it is.
+    // Series that neither API nor worker exports, each with its source.
     private static readonly Dictionary<string, string> s_othersSeries = new()
     {
-        ["up"] = "Prometheus' own: whether it could scrape a target",
+        ["up"] = "Prometheus: whether a target could be scraped",
         ["rabbitmq_global_messages_received_total"] = "RabbitMQ's plugin rabbitmq_prometheus",
         ["rabbitmq_global_messages_acknowledged_total"] = "RabbitMQ's plugin rabbitmq_prometheus",
         ["rabbitmq_queue_messages_unacked"] = "RabbitMQ's plugin rabbitmq_prometheus",
     };
 
     [Fact]
-    public async Task Every_series_and_label_that_dashboard_and_rules_use_is_there_under_load()
+    public async Task Every_series_and_label_of_dashboard_and_rules_is_exported_under_load()
     {
         Query[] queries = [.. Query.OfDashboard("ledger.json"), .. Query.OfRules()];
         await MakeLoadAsync();
@@ -25,7 +25,7 @@ public sealed class MetricsTests(LedgerSystem system)
         await Eventually.TrueAsync(
             async () =>
             {
-                // Of several workers one verifies, and the verifier's gauges begin with its first run.
+                // Only one worker verifies, and the verifier's gauges start with its first run.
                 foreach (var metrics in await system.MetricsAsync())
                 {
                     foreach (var series in (await Scrape.OfAsync(metrics)).LabelsBySeries)
@@ -40,9 +40,9 @@ public sealed class MetricsTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Counters_are_there_from_zero_on()
+    public async Task Counters_are_exported_from_zero_on()
     {
-        // Of both APIs: what has happened to the other tests' one has not happened to each.
+        // Both APIs, because the other tests have used only one of them.
         foreach (var metrics in await system.MetricsAsync())
         {
             var scrape = await Scrape.OfAsync(metrics);
@@ -62,14 +62,14 @@ public sealed class MetricsTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Promtool_finds_no_fault_with_the_metrics()
+    public async Task The_metrics_pass_promtool()
     {
         await MakeLoadAsync();
         foreach (var metrics in await system.MetricsAsync())
             await (await Scrape.OfAsync(metrics)).MustPassPromtoolAsync();
     }
 
-    /// <summary>Whatever the services count, as far as clients can cause it.</summary>
+    /// <summary>Sends requests that increase every counter that clients can increase.</summary>
     private async Task MakeLoadAsync()
     {
         foreach (var api in await system.ApisAsync())
@@ -81,7 +81,7 @@ public sealed class MetricsTests(LedgerSystem system)
             (await alice.TransferAsync(bob, "2.50")).MustBe(201);
             (await bob.WithdrawAsync("1.00")).MustBe(201);
             (await bob.WithdrawAsync("5.00")).MustBe(422, "insufficient_funds");
-            // 201 in place of 202 if it was decided before it was answered.
+            // The answer is 201 instead of 202 if the command was decided first.
             await alice.DecidedAsync((await alice.DepositAsync("1.00", prefer: "respond-async")).TransactionId);
         }
     }

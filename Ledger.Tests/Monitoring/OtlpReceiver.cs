@@ -6,12 +6,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>A span, as far as the tests ask.</summary>
-/// <param name="Source">The name of the source that it comes from.</param>
+/// <summary>The parts of a span that the tests use.</summary>
+/// <param name="Source">The name of its instrumentation scope.</param>
 /// <param name="TraceId">In lower-case hexadecimal.</param>
 internal sealed record ReceivedSpan(string Source, string TraceId, string Name);
 
-/// <summary>Takes what a process exports by OTLP over HTTP, and keeps its spans.</summary>
+/// <summary>A receiver of OTLP over HTTP that stores the spans of a process.</summary>
 internal sealed class OtlpReceiver : IAsyncDisposable
 {
     private readonly WebApplication _app;
@@ -20,7 +20,7 @@ internal sealed class OtlpReceiver : IAsyncDisposable
 
     public ConcurrentQueue<ReceivedSpan> Spans { get; } = new();
 
-    /// <summary>What a process must be given to export hither, without waiting long for a batch to fill.</summary>
+    /// <summary>The environment with which a process exports to this receiver, in short intervals.</summary>
     public (string Option, string Value)[] Environment =>
         [("OTEL_EXPORTER_OTLP_ENDPOINT", _app.Urls.Single()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
 
@@ -56,7 +56,7 @@ internal sealed class OtlpReceiver : IAsyncDisposable
 
     private static string Text(IEnumerable<byte[]> field) => Encoding.UTF8.GetString(field.SingleOrDefault([]));
 
-    /// <summary>The fields of a protobuf message that have this number and a length.</summary>
+    /// <summary>The length-delimited fields of a protobuf message with this number.</summary>
     private static List<byte[]> Fields(byte[] message, int number)
     {
         var fields = new List<byte[]>();

@@ -3,11 +3,11 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>How a Prometheus finds the processes of a local run.</summary>
+/// <summary>The targets file with which Prometheus finds the processes of a local run.</summary>
 public sealed class PrometheusTargetsTests(LedgerSystem system)
 {
     [Fact]
-    public async Task The_data_directory_names_every_service_where_the_configuration_looks()
+    public async Task The_targets_file_of_the_configuration_lists_every_service()
     {
         var configuration = Assert.Single(Yaml.Parse(Repository.Read("deploy/prometheus/prometheus.run.yml")));
         var looksAt = configuration.Text("scrape_configs.0.file_sd_configs.0.files.0")!;

@@ -4,25 +4,24 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>A PromQL expression of a dashboard or of the rules, taken apart far enough to know which series it reads.</summary>
-/// <param name="Where">The panel or rule that it stands in.</param>
-/// <param name="Expression">As it stands there.</param>
+/// <summary>A PromQL expression of a dashboard or rule, and the series and labels that it uses.</summary>
+/// <param name="Where">The panel or rule of the expression.</param>
 internal sealed partial record Query(string Where, string Expression)
 {
     private const string Rules = "deploy/prometheus/ledger.rules.yml";
     private static readonly HashSet<string> s_keywords = ["and", "or", "unless", "offset", "bool"];
 
-    // What Prometheus adds to a series by itself, and what a histogram's buckets are told apart by.
+    // Prometheus adds job and instance; le belongs to the buckets of histograms.
     private static readonly HashSet<string> s_addedLabels = ["job", "instance", "le"];
 
-    /// <summary>The names that the rules give to what they record.</summary>
+    /// <summary>The names of the series that the rules record.</summary>
     public static IReadOnlySet<string> Recorded { get; } = RulesIn().Select(rule => rule.Text("record")).OfType<string>().ToHashSet();
 
-    /// <summary>The series that it reads: those of exporters, recorded ones, Prometheus' own.</summary>
+    /// <summary>The series of the expression: exported, recorded, and those of Prometheus itself.</summary>
     public IEnumerable<string> Series => Identifier().Matches(ByClause().Replace(Selector().Replace(Expression, ""), ""))
         .Select(match => match.Value).Where(name => !s_keywords.Contains(name)).Distinct();
 
-    /// <summary>The labels of the series that it selects or sums by.</summary>
+    /// <summary>The labels that the expression selects or groups by.</summary>
     public IEnumerable<string> Labels => ByClause().Matches(Expression).SelectMany(match => match.Groups["labels"].Value.Split(','))
         .Concat(Matcher().Matches(Expression).Select(match => match.Groups["label"].Value))
         .Select(label => label.Trim()).Where(label => !s_addedLabels.Contains(label)).Distinct();
@@ -36,7 +35,7 @@ internal sealed partial record Query(string Where, string Expression)
         return [.. dashboard.Items("panels").SelectMany(panel => panel.Items("targets").Select(target => new Query($"{file}, '{panel.Text("title")}'", target.Text("expr")!)))];
     }
 
-    /// <summary>What the rules record and alert on.</summary>
+    /// <summary>The expressions of all recording and alerting rules.</summary>
     public static IReadOnlyList<Query> OfRules() =>
         [.. RulesIn().Select(rule => new Query($"{Rules}, {rule.Text("record") ?? rule.Text("alert")}", rule.Text("expr")!))];
 
@@ -51,7 +50,7 @@ internal sealed partial record Query(string Where, string Expression)
     [GeneratedRegex("""\b(by|without|on|ignoring)\s*\((?<labels>[^)]*)\)""")]
     private static partial Regex ByClause();
 
-    /// <summary>A name that is no function's: those have a parenthesis behind them, or <c>by</c>.</summary>
+    /// <summary>A name that is not a function: a parenthesis or <c>by</c> follows the name of a function.</summary>
     [GeneratedRegex("""(?<![\w:.])[a-zA-Z_:][\w:]*\b(?![\w:])(?!\s*\()""")]
     private static partial Regex Identifier();
 }

@@ -9,11 +9,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>A process that is not ready says what it lacks, however often it is asked, once a minute.</summary>
+/// <summary>The log of failed readiness checks.</summary>
 public sealed class ReadinessTests
 {
     [Fact]
-    public async Task A_process_that_is_not_ready_says_once_which_checks_fail()
+    public async Task Repeated_failures_of_readiness_are_logged_once_with_the_failed_checks()
     {
         var log = new RecordedLog();
         var builder = WebApplication.CreateSlimBuilder();

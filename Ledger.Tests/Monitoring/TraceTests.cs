@@ -7,11 +7,11 @@ using RabbitMQ.Client;
 
 namespace Ledger.Tests.Monitoring;
 
-/// <summary>What API and worker export as traces, each of them to a receiver of its own.</summary>
+/// <summary>The traces that API and worker export.</summary>
 public sealed class TraceTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Probes_and_scrapes_leave_no_trace_where_commands_do()
+    public async Task Commands_are_traced_and_probes_and_scrapes_are_not()
     {
         await using var fromApi = await OtlpReceiver.StartAsync();
         await using var fromWorker = await OtlpReceiver.StartAsync();
@@ -26,11 +26,11 @@ public sealed class TraceTests(LedgerSystem system)
             foreach (var address in ((string[])["/health", "/ready", "/alive", "/live"]).Select(path => new Uri(process.Address!, path)).Append(process.Metrics!))
             {
                 await GetAsync(address, null);
-                // A caller who records its own trace gets nothing of these into it.
+                // Nor do they appear in the trace of a caller.
                 await GetAsync(address, probes);
             }
         }
-        // Any of the workers may take a command; spans leave a process in the order of their ends.
+        // Repeated, because another worker can take the command. Spans are exported in the order of their ends.
         await Eventually.TrueAsync(
             async () =>
             {
@@ -42,16 +42,16 @@ public sealed class TraceTests(LedgerSystem system)
         await api.TerminateAsync(restart: false);
 
         Assert.Contains(fromApi.Spans, span => span is { Source: "Microsoft.AspNetCore", Name: "POST /api/v1/deposits" });
-        // Nobody asked them for anything else.
+        // They received no other requests.
         Assert.All(fromApi.Spans.Where(span => span.Source == "Microsoft.AspNetCore"), span => Assert.Equal(commands, span.TraceId));
         Assert.DoesNotContain(fromWorker.Spans, span => span.Source == "Microsoft.AspNetCore");
         Assert.False(Has(fromApi, probes) || Has(fromWorker, probes));
     }
 
     [Fact]
-    public async Task A_command_that_was_recorded_while_RabbitMQ_was_away_is_decided_in_the_trace_of_its_request()
+    public async Task A_command_that_is_recorded_during_an_outage_of_RabbitMQ_is_decided_in_the_trace_of_its_request()
     {
-        // RabbitMQ is away for whom it does not know any more; the others are not disturbed.
+        // Deleting the user of this API is an outage of RabbitMQ for this API only.
         var name = $"api-{Guid.NewGuid():N}";
         await system.ControlRabbitMqAsync("add_user", name, name);
         await system.ControlRabbitMqAsync("set_permissions", name, ".*", ".*", ".*");
@@ -69,7 +69,7 @@ public sealed class TraceTests(LedgerSystem system)
             await Eventually.TrueAsync(async () => !await api.IsHealthyAsync());
             var trace = ActivityTraceId.CreateRandom().ToString();
 
-            // Any of the workers may take a command.
+            // Repeated, because another worker can take the command.
             await Eventually.TrueAsync(
                 async () =>
                 {
@@ -88,9 +88,9 @@ public sealed class TraceTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Commands_that_are_taken_one_by_one_are_in_the_traces_of_their_requests_too()
+    public async Task Commands_that_are_posted_one_by_one_are_in_the_traces_of_their_requests()
     {
-        // A queue that no other worker consumes.
+        // A separate virtual host, so that no other worker consumes the queue.
         var host = $"of-a-test-{Guid.NewGuid():N}";
         var broker = new UriBuilder(await system.BrokerAsync()) { Path = host }.Uri;
         await system.ControlRabbitMqAsync("add_vhost", host);
@@ -117,7 +117,7 @@ public sealed class TraceTests(LedgerSystem system)
 
         Assert.Contains(worker.Tail(2000), line => line.Contains("its commands are taken one by one", StringComparison.Ordinal));
         Assert.All(traces, trace => Assert.Single(fromWorker.Spans, span => span.TraceId == trace && span.Name == "process deposit"));
-        // What is done once for both stands under the first.
+        // Shared steps belong to the trace of the first command.
         Assert.All(
             (string[])["post one by one", "send ledger.events"],
             step => Assert.Equal(traces[0], Assert.Single(fromWorker.Spans, span => span.Source == "Ledger" && span.Name == step).TraceId));

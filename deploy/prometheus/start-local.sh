@@ -1,6 +1,6 @@
 #!/bin/sh
-# Inside the Prometheus container that the AppHost starts: writes the targets' addresses where prometheus.local.yml
-# looks for them. The alerts know the services by their job.
+# Entry point of the AppHost's Prometheus container: writes the targets file of prometheus.local.yml and starts Prometheus.
+# The alerts select the services by job.
 set -eu
 
 cat >/prometheus/targets.json <<TARGETS

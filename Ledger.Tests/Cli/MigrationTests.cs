@@ -2,13 +2,13 @@ using Ledger.Core.Persistence;
 using Ledger.Tests.Harness;
 using Npgsql;
 
-namespace Ledger.Tests.Configuration;
+namespace Ledger.Tests.Cli;
 
-/// <summary><c>ledger migrate</c> on a database of the test's own.</summary>
+/// <summary><c>ledger migrate</c>, each test on its own database.</summary>
 public sealed class MigrationTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Migrating_from_three_places_at_once_and_once_more_ends_with_one_schema()
+    public async Task Concurrent_and_repeated_migrations_end_with_one_schema()
     {
         var address = await system.FreshDatabaseAsync();
 
@@ -17,7 +17,7 @@ public sealed class MigrationTests(LedgerSystem system)
 
         Assert.All(atOnce.Append(later), run => Assert.True(run.ExitCode == 0, string.Join('\n', run.Output.Concat(run.Errors))));
         await using var database = NpgsqlDataSource.Create(address);
-        // Each migration left its mark once, and none ran twice.
+        // Each migration was recorded once.
         Assert.Equal(
             await Books.TextsAsync(await system.DatabaseAsync(), """select "MigrationId" from "__EFMigrationsHistory" order by 1"""),
             await Books.TextsAsync(database, """select "MigrationId" from "__EFMigrationsHistory" order by 1"""));
@@ -25,9 +25,9 @@ public sealed class MigrationTests(LedgerSystem system)
         Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from (select 1 from ledger.accounts group by currency having count(*) <> 16) c"));
     }
 
-    /// <summary>As CloudNativePG makes it: the roles are there, the owner may make none, and a schema is called as the owner is.</summary>
+    /// <summary>The database of CloudNativePG: the roles exist, its owner cannot create any, and a schema has the owner's name.</summary>
     [Fact]
-    public async Task An_owner_who_may_make_no_roles_and_has_a_schema_of_his_name_migrates()
+    public async Task An_owner_without_the_right_to_create_roles_and_with_a_schema_of_its_name_migrates()
     {
         var (owner, password) = ($"owner_{Guid.NewGuid():N}", Guid.NewGuid().ToString("N"));
         var connection = new NpgsqlConnectionStringBuilder(await system.FreshDatabaseAsync());
@@ -50,7 +50,7 @@ public sealed class MigrationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Without_a_database_migrating_fails()
+    public async Task A_migration_without_PostgreSQL_fails()
     {
         var (exitCode, output, errors) = await MigrateAsync("Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d");
         Assert.NotEqual(0, exitCode);
@@ -58,7 +58,7 @@ public sealed class MigrationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_check_says_whether_the_schema_is_there_and_applies_nothing()
+    public async Task A_check_reports_whether_the_schema_is_up_to_date_and_applies_nothing()
     {
         var address = await system.FreshDatabaseAsync();
 
@@ -73,7 +73,7 @@ public sealed class MigrationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Who_waits_for_the_schema_goes_on_once_another_has_migrated_a_database_that_was_not_there()
+    public async Task A_check_that_waits_ends_once_another_process_has_created_and_migrated_the_database()
     {
         var address = new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync()) { Database = $"migration_{Guid.NewGuid():N}", Pooling = false }.ConnectionString;
 
@@ -87,7 +87,7 @@ public sealed class MigrationTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Waiting_for_a_server_that_never_comes_ends_in_its_error()
+    public async Task A_check_that_waits_in_vain_for_PostgreSQL_ends_with_exit_code_2_and_its_address()
     {
         var (exitCode, _, errors) = await MigrateAsync("Host=127.0.0.1;Port=1;Username=u;Password=p;Database=d", "--check", "--wait", "1500ms");
 
