@@ -36,16 +36,16 @@ setting() { sed -n "s/.*\b$1=\([^;]*\).*/\1/p" <<<"$database"; }
 PGHOST=$(setting Host) PGPORT=$(setting Port) PGUSER=$(setting Username) PGPASSWORD=$(setting Password)
 export PGHOST PGPORT PGUSER PGPASSWORD
 
-# pgbench is of the version of the server, as LocalHost chose it: the newest.
+# pgbench must have the version of the server, which is the newest one installed.
 pgbench=$(compgen -G '/usr/lib/postgresql/*/bin/pgbench' | sort -V | tail -1 || true)
 pgbench=${pgbench:-$(command -v pgbench || true)}
 [[ -n $pgbench ]] || fail "needs pgbench: it is in PostgreSQL's own package on Debian, in postgresql-contrib elsewhere."
 bin=$(dirname "$pgbench")
 
-# The system's processes: "group pid". PostgreSQL's write their titles over their environment, but they are the postmaster's children.
+# The system's processes: "group pid". PostgreSQL processes overwrite their environment, but they are children of the postmaster.
 processes() {
     local pid postmaster
-    for pid in $(grep -lzxF "LEDGER_LOCALHOST_DATA=$data" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3); do
+    for pid in $(grep -lzxF "LEDGER_DATA=$data" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3); do
         case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
             *Ledger.Api.dll*) echo "api $pid" ;;
             *Ledger.Worker.dll*) echo "worker $pid" ;;

@@ -1,4 +1,4 @@
-# Sourced by what measures: systems of their own, on free ports and with fresh data, which end with the script.
+# Sourced by the scripts that measure: starts systems on free ports with fresh data, and ends them with the script.
 # shellcheck shell=bash
 
 work=$(mktemp -d)
@@ -19,17 +19,19 @@ stop_systems() {
 trap stop_systems EXIT
 trap 'exit 130' INT TERM
 
-# Users are registered and logged in before each measurement: hashing their passwords as slowly as for people would take most
-# of the time. Transfers hash nothing.
+# Users register and log in before each measurement. With the usual cost of a password hash that would take most of the time;
+# transfers hash nothing.
 export Ledger__Identity__PasswordIterations=1000
-# Limits count as in Production; only the thousands of logins from one address are let through.
+# Limits count as in Production, but thousands of logins from one address pass.
 export Ledger__RateLimit__Enabled=true Ledger__RateLimit__AddressPerMinute=1000000 Ledger__RateLimit__AddressBurst=1000000
 
-# start_system CHECKOUT NAME [VARIABLE=value …]: returns when it runs; what it printed is in $work/NAME.log.
+# start_system CHECKOUT NAME [VARIABLE=value …]: returns when the system runs. Its output is in $work/NAME.log.
 start_system() {
-    local checkout=$1 log=$work/$2.log host
+    local checkout=$1 log=$work/$2.log host quiet=()
     shift 2
-    env "$@" "$checkout/run.sh" --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$log" 2>&1 &
+    # Earlier checkouts start native servers and no dashboard by default.
+    if [[ -e $checkout/Ledger.AppHost/CommandLine.cs ]]; then quiet=(--servers native --no-dashboard); fi
+    env "$@" "$checkout/run.sh" "${quiet[@]}" --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$log" 2>&1 &
     host=$!
     hosts+=("$host")
     until grep -q '^Ctrl+C stops everything' "$log"; do
@@ -38,7 +40,7 @@ start_system() {
     done
 }
 
-# printed_by NAME WHAT: what a system printed of itself at its start, such as the address of its API.
+# printed_by NAME LABEL: a line that a system printed at its start, such as the address of its API.
 printed_by() { sed -n "s/^$2  *\(.*\)/\1/p" "$work/$1.log"; }
 
 median() { sort -n "$1" | awk '{ value[NR] = $1 } END { print NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'; }

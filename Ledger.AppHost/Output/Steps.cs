@@ -1,12 +1,13 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Ledger.AppHost.Output;
 
 /// <summary>Prints what becomes ready and when, the welcome once everything is, and after that the processes' logs.</summary>
-internal sealed class Steps(
+internal sealed partial class Steps(
     ResourceNotificationService notifications,
     ResourceLoggerService logs,
     DistributedApplicationModel model,
@@ -60,7 +61,11 @@ internal sealed class Steps(
             if (isHistory)
                 continue;
             foreach (var line in lines)
-                LogPrinter.Print(resource.Name, line.Content);
+                LogPrinter.Print(resource.Name, Timestamp().Replace(line.Content, "${time} "));
         }
     }
+
+    // The orchestrator puts the date and time with seven decimals before each line.
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\dT(?<time>\d\d:\d\d:\d\d\.\d{3})\d*Z ")]
+    private static partial Regex Timestamp();
 }

@@ -5,6 +5,7 @@ using System.Runtime.ExceptionServices;
 using Ledger.Core.Persistence;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
@@ -61,7 +62,11 @@ internal static class MigrateCommand
         try
         {
             if (!check)
+            {
                 await LockAsync(database, cancellationToken);
+                // Entity Framework would read a history that does not exist yet, which PostgreSQL logs as an error.
+                await database.GetService<IHistoryRepository>().CreateIfNotExistsAsync(cancellationToken);
+            }
             var pending = (await database.GetPendingMigrationsAsync(cancellationToken)).ToList();
             if (pending.Count == 0)
                 return (true, "The schema is up to date.");

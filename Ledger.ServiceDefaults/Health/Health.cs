@@ -19,6 +19,9 @@ public static partial class Health
 {
     private const string Readiness = "readiness";
 
+    // Connections take a moment at a start: only what lasts is worth a warning.
+    private static readonly TimeSpan s_startGrace = TimeSpan.FromSeconds(15);
+
     private static readonly string[] s_readinessPaths = ["/health", "/ready"];
     private static readonly string[] s_livenessPaths = ["/alive", "/live"];
 
@@ -35,12 +38,16 @@ public static partial class Health
     {
         // Replaces the framework's log of each failed check, which has a stack trace and is repeated on every request.
         var unreadiness = new OnceAMinute(TimeProvider.System);
+        var start = TimeProvider.System.GetTimestamp();
+        var wasReady = false;
         var readiness = new HealthCheckOptions
         {
             Predicate = check => check.Tags.Contains(Readiness),
             ResponseWriter = (context, report) =>
             {
-                if (report.Status != HealthStatus.Healthy)
+                if (report.Status == HealthStatus.Healthy)
+                    wasReady = true;
+                else if (wasReady || TimeProvider.System.GetElapsedTime(start) > s_startGrace)
                     Report(string.Join(", ", report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy).Select(entry => entry.Key)));
                 return WriteAsync(context, report);
             },

@@ -96,6 +96,10 @@ public static class TelemetrySetup
         {
             builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
         }
+        builder.Logging
+            .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning)
+            // The keys are in PostgreSQL, whose administrators can read them: docs/security.md.
+            .AddFilter("Microsoft.AspNetCore.DataProtection.KeyManagement.XmlKeyManager", LogLevel.Error);
         builder.Services.AddSingleton(new RequestLog.IsOn(options.LogRequests ?? builder.Environment.IsProduction()));
     }
 }

@@ -19,11 +19,20 @@ public sealed class ReadinessTests
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders().AddProvider(log.Provider);
-        builder.Services.AddHealthChecks().AddReadiness<Failing>("first").AddReadiness<Passing>("second").AddReadiness<Failing>("third");
+        var broken = new Switch();
+        builder.Services.AddSingleton(broken).AddHealthChecks().AddReadiness<Switch>("first").AddReadiness<Passing>("second").AddReadiness<Switch>("third");
         await using var app = builder.Build();
         app.MapServiceHealth();
         await app.StartAsync(TestContext.Current.CancellationToken);
         using var client = new HttpClient { BaseAddress = new Uri(app.Urls.Single()) };
+
+        // While a service starts it is not ready, which is no news.
+        broken.IsOff = true;
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync("/health", TestContext.Current.CancellationToken)).StatusCode);
+        Assert.Empty(log.Lines.Where(line => line.StartsWith("Not ready", StringComparison.Ordinal)));
+        broken.IsOff = false;
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync("/health", TestContext.Current.CancellationToken)).StatusCode);
+        broken.IsOff = true;
 
         foreach (var path in (string[])["/health", "/ready", "/health"])
             Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync(path, TestContext.Current.CancellationToken)).StatusCode);
@@ -32,10 +41,12 @@ public sealed class ReadinessTests
         Assert.Equal("Not ready, checks failed: first, third", Assert.Single(log.Lines, line => line.StartsWith("Not ready", StringComparison.Ordinal)));
     }
 
-    private sealed class Failing : IHealthCheck
+    private sealed class Switch : IHealthCheck
     {
+        public bool IsOff { get; set; }
+
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            Task.FromResult(HealthCheckResult.Unhealthy());
+            Task.FromResult(IsOff ? HealthCheckResult.Unhealthy() : HealthCheckResult.Healthy());
     }
 
     private sealed class Passing : IHealthCheck
