@@ -18,14 +18,17 @@ internal static class Dashboard
             settings.Add($"ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL={Loopback(Ports.Free())}");
             settings.Add($"ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL={Loopback(Ports.Free())}");
             settings.Add("ASPIRE_DASHBOARD_UNSECURED_ALLOW_ANONYMOUS=true");
-            // The dashboard inherits it: a warning about plain HTTP on loopback helps no developer.
-            Environment.SetEnvironmentVariable("DASHBOARD__OTLP__SUPPRESSUNSECUREDTELEMETRYMESSAGE", "true");
+            // The dashboard inherits these: banners about plain HTTP on loopback help no developer.
+            Environment.SetEnvironmentVariable("DASHBOARD__OTLP__SUPPRESSUNSECUREDMESSAGE", "true");
+            Environment.SetEnvironmentVariable("DASHBOARD__API__SUPPRESSUNSECUREDMESSAGE", "true");
+            settings.Add("ASPIRE_DCP_USE_DEVELOPER_CERTIFICATE=false");
         }
         var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
         {
             Args = [.. settings],
             DisableDashboard = !options.HasDashboard,
             AllowUnsecuredTransport = true,
+            TrustDeveloperCertificate = false,
         });
         if (builder.ExecutionContext.IsRunMode)
             builder.Services.AddLogging(QuietAspire);
