@@ -18,10 +18,11 @@ internal static class Dashboard
             settings.Add($"ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL={Loopback(Ports.Free())}");
             settings.Add($"ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL={Loopback(Ports.Free())}");
             settings.Add("ASPIRE_DASHBOARD_UNSECURED_ALLOW_ANONYMOUS=true");
-            // The dashboard inherits these: banners about plain HTTP on loopback help no developer.
-            Environment.SetEnvironmentVariable("DASHBOARD__OTLP__SUPPRESSUNSECUREDMESSAGE", "true");
-            Environment.SetEnvironmentVariable("DASHBOARD__API__SUPPRESSUNSECUREDMESSAGE", "true");
-            settings.Add("ASPIRE_DCP_USE_DEVELOPER_CERTIFICATE=false");
+            // The dashboard inherits these. Its telemetry API is not used, and banners about plain HTTP on loopback help no developer.
+            Environment.SetEnvironmentVariable("DASHBOARD__OTLP__SUPPRESSUNSECUREDTELEMETRYMESSAGE", "true");
+            Environment.SetEnvironmentVariable("DASHBOARD__API__ENABLED", "false");
+            Environment.SetEnvironmentVariable("DASHBOARD__API__DISABLED", "true");
+            settings.Add("ASPIRE_INTERACTIVITY_ENABLED=false");
         }
         var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
         {
