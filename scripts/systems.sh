@@ -31,6 +31,7 @@ start_system() {
     shift 2
     # Earlier checkouts start native servers and no dashboard by default.
     if [[ -e $checkout/Ledger.AppHost/CommandLine.cs ]]; then quiet=(--servers native --no-dashboard); fi
+    : >"$log"
     env "$@" "$checkout/run.sh" "${quiet[@]}" --ephemeral --port 0 --postgres-port 0 --rabbitmq-port 0 --management-port 0 >"$log" 2>&1 &
     host=$!
     hosts+=("$host")
