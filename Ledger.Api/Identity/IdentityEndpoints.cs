@@ -91,7 +91,7 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, request.Email, request.Password);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!, LoginAttempts.HashOf(request.Email));
+        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!);
         if (tokens is null)
             return Refused(context, new LoginAttempt(LoginOutcome.Failed));
         IdentityMetrics.CountLogin("succeeded");
@@ -104,7 +104,7 @@ public static class IdentityEndpoints
         {
             case LoginOutcome.Locked:
                 IdentityMetrics.CountLogin("locked_out");
-                context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter!.Value.TotalSeconds))
+                context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter.GetValueOrDefault().TotalSeconds))
                     .ToString(System.Globalization.CultureInfo.InvariantCulture);
                 return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed logins. Retry after the time in Retry-After.");
             case LoginOutcome.Frozen:

@@ -17,10 +17,9 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
 
     private readonly TimeSpan _lifetime = TimeSpan.FromDays(settings.Value.SessionDays);
 
-    /// <summary>Opens a session after a successful login and resets the failed ones. Null if the user was frozen or its password changed meanwhile.</summary>
+    /// <summary>Opens a session after a successful login. Null if the user was frozen or its password changed meanwhile.</summary>
     /// <param name="passwordHash">The hash that the login was checked against.</param>
-    /// <param name="emailHash">The key by which failed logins are counted.</param>
-    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash, byte[] emailHash)
+    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash)
     {
         var session = Guid.CreateVersion7();
         var refresh = Secrets.New(RefreshPrefix);
@@ -43,7 +42,6 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         {
             Parameters = { new() { Value = Secrets.Hash(refresh) }, new() { Value = session } },
         });
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = emailHash } } });
         batch.BatchCommands.Add(AuditTrail.EntryOf(context, user, AuditActions.SignedIn, session));
         await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
         return await reader.ReadAsync(context.RequestAborted)
