@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
 using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -6,11 +7,11 @@ using Npgsql;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// The revoked sessions, whose access tokens are refused before they expire. Each API process reads new revocations once a second,
-/// so that requests need no database; its own revocations take effect at once.
+/// What access tokens claim and no longer holds: revoked sessions, whose tokens are refused before they expire, and roles that were
+/// taken away. Each API process reads both once a second, so that requests need no database; its own revocations take effect at once.
 /// </summary>
-public sealed partial class RevokedSessions(
-    NpgsqlDataSource database, TimeProvider clock, IOptions<IdentitySettings> settings, ILogger<RevokedSessions> logger) : BackgroundService
+public sealed partial class Revocations(
+    NpgsqlDataSource database, TimeProvider clock, IOptions<IdentitySettings> settings, ILogger<Revocations> logger) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -26,6 +27,7 @@ public sealed partial class RevokedSessions(
     private readonly ConcurrentDictionary<Guid, DateTime> _sessions = new();
     private readonly TimeSpan _lifetime = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds) + Overlap;
     private readonly OnceAMinute _failures = new(clock);
+    private volatile StaffAtATime _staff = new(DateTime.MinValue, FrozenDictionary<Guid, CallerRoles>.Empty);
     private DateTime _last;
     private long _readAt;
 
@@ -37,6 +39,12 @@ public sealed partial class RevokedSessions(
             throw new TimeoutException("The revoked sessions could not be read from PostgreSQL for too long.");
         return _sessions.ContainsKey(session);
     }
+
+    /// <summary>The roles of a token that the user still has.</summary>
+    /// <param name="roles">The roles that the user had at <paramref name="at"/>.</param>
+    /// <param name="at">A time of PostgreSQL's clock. Roles that are newer than the last read are taken as they are.</param>
+    public CallerRoles Remaining(Guid user, CallerRoles roles, DateTime at) =>
+        roles == CallerRoles.None || _staff is var staff && at > staff.At ? roles : roles & staff.Roles.GetValueOrDefault(user);
 
     /// <summary>Adds a session that this process has just revoked.</summary>
     public void Add(Guid session) => _sessions[session] = clock.GetUtcNow().UtcDateTime;
@@ -74,17 +82,29 @@ public sealed partial class RevokedSessions(
         try
         {
             var startedAt = clock.GetTimestamp();
-            await using var command = database.CreateCommand(
-                "select id, revoked_at from identity.sessions where revoked_at > greatest($1, clock_timestamp() - $2) order by revoked_at");
-            command.Parameters.Add(new NpgsqlParameter<DateTime>
+            await using var batch = database.CreateBatch();
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(
+                "select id, revoked_at from identity.sessions where revoked_at > greatest($1, clock_timestamp() - $2) order by revoked_at")
             {
-                TypedValue = DateTime.SpecifyKind(_last == default ? default : _last - Overlap, DateTimeKind.Utc),
+                Parameters =
+                {
+                    new NpgsqlParameter<DateTime> { TypedValue = DateTime.SpecifyKind(_last == default ? default : _last - Overlap, DateTimeKind.Utc) },
+                    new NpgsqlParameter<TimeSpan> { TypedValue = _lifetime },
+                },
             });
-            command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = _lifetime });
-            await using (var reader = await command.ExecuteReaderAsync(cancellationToken))
+            // statement_timestamp() is before the statement's snapshot, so the rows are at least as new as it says.
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+                select statement_timestamp(), s.user_id, s.names
+                from (select) one left join (
+                    select ur.user_id, array_agg(r.name) as names
+                    from identity.user_roles ur join identity.roles r on r.id = ur.role_id group by ur.user_id) s on true
+                """));
+            await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
             {
                 while (await reader.ReadAsync(cancellationToken))
                     _sessions[reader.GetGuid(0)] = _last = reader.GetDateTime(1);
+                await reader.NextResultAsync(cancellationToken);
+                _staff = await ReadStaffAsync(reader, cancellationToken);
             }
             Volatile.Write(ref _readAt, startedAt);
         }
@@ -92,6 +112,19 @@ public sealed partial class RevokedSessions(
         {
             LogOnceAMinute(e);
         }
+    }
+
+    private static async Task<StaffAtATime> ReadStaffAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
+    {
+        var at = DateTime.MinValue;
+        var roles = new Dictionary<Guid, CallerRoles>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            at = reader.GetDateTime(0);
+            if (!reader.IsDBNull(1))
+                roles[reader.GetGuid(1)] = CallerExtensions.Parse(reader.GetFieldValue<string[]>(2));
+        }
+        return new StaffAtATime(at, roles.ToFrozenDictionary());
     }
 
     private async Task TryCleanAsync(CancellationToken cancellationToken)
@@ -121,6 +154,9 @@ public sealed partial class RevokedSessions(
         if (_failures.IsDue(Connections.ReasonOf(e)))
             LogUnreadable(Connections.ReasonOf(e));
     }
+
+    /// <summary>The users with roles, as they were at a time of PostgreSQL's clock.</summary>
+    private sealed record StaffAtATime(DateTime At, FrozenDictionary<Guid, CallerRoles> Roles);
 
     [LoggerMessage(LogLevel.Warning, "The revoked sessions cannot be read from PostgreSQL: {Reason}")]
     private partial void LogUnreadable(string reason);
