@@ -46,12 +46,18 @@ public static partial class CurrencyEndpoints
         CurrencyRequest request, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog)
     {
         var errors = new Dictionary<string, string[]>();
-        if (request.Code is null || !Code().IsMatch(request.Code))
-            errors["code"] = ["Must be 3 to 12 characters of A to Z and 0 to 9, the first a letter."];
-        if (request.Name is not { Length: > 0 and <= MaxName } name || name.AsSpan().ContainsAnyInRange('\0', '\x1f'))
-            errors["name"] = [$"Must be text of 1 to {MaxName} characters."];
-        if (request.Exponent is not (>= 0 and <= 12))
-            errors["exponent"] = ["Must be 0 to 12: the number of decimal places of an amount."];
+        if (string.IsNullOrEmpty(request.Code))
+            errors["code"] = ["Is required: an ISO 4217 code, or a code of your own."];
+        else if (!Code().IsMatch(request.Code))
+            errors["code"] = [$"{Sent.Quoted(request.Code)} is not a currency code. Must be 3 to 12 characters of A to Z and 0 to 9, the first a letter."];
+        if (string.IsNullOrEmpty(request.Name))
+            errors["name"] = [$"Is required: text of at most {MaxName} characters."];
+        else if (Sent.TextError(request.Name, MaxName) is { } error)
+            errors["name"] = [error];
+        if (request.Exponent is null)
+            errors["exponent"] = ["Is required: the number of decimal places of an amount, 0 to 12."];
+        else if (request.Exponent is not (>= 0 and <= 12))
+            errors["exponent"] = [$"{request.Exponent} was sent. Must be 0 to 12: the number of decimal places of an amount."];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 

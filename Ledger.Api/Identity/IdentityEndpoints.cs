@@ -49,7 +49,7 @@ public static class IdentityEndpoints
     {
         var errors = new Dictionary<string, string[]>();
         if (!RegisteredEmail.IsEmail(request.Email))
-            errors["email"] = ["Must be an e-mail address."];
+            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : $"{Sent.Quoted(request.Email)} is not an e-mail address."];
         if (Passwords.ErrorOf(request.Password, request.Email) is { } error)
             errors["password"] = [error];
         if (errors.Count > 0)
@@ -146,7 +146,7 @@ public static class IdentityEndpoints
             return Problem.NotFound(context);
         var errors = new Dictionary<string, string[]>();
         if (request.CurrentPassword is not { Length: > 0 and <= Passwords.MaxLength })
-            errors["currentPassword"] = ["Is required."];
+            errors["currentPassword"] = [string.IsNullOrEmpty(request.CurrentPassword) ? "Is required." : $"Has more than {Passwords.MaxLength} characters."];
         if (Passwords.ErrorOf(request.NewPassword, email) is { } error)
             errors["newPassword"] = [error];
         if (errors.Count > 0)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Ledger.Api.Errors;
 
 namespace Ledger.Api.Requests;
 
@@ -29,15 +30,16 @@ public sealed partial class QueryReader
     {
         if (text is null || (text.Length is >= 3 and <= 12 && !text.AsSpan().ContainsAnyExcept(CodeCharacters)))
             return text;
-        Errors[name] = ["Must be the code of a currency, such as USD."];
+        Errors[name] = [$"{Sent.Quoted(text)} is not a currency code. Must be 3 to 12 characters of A to Z and 0 to 9, such as USD."];
         return null;
     }
 
     public DateTimeOffset? Time(string name, string? text) =>
         Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.");
 
-    public T? Named<T>(string name, string? text, TryParse<T> parse) where T : struct =>
-        Read(name, text, parse, "Is not one of the known names.");
+    /// <param name="known">The names that <paramref name="parse"/> knows.</param>
+    public T? Named<T>(string name, string? text, TryParse<T> parse, IEnumerable<string> known) where T : struct =>
+        Read(name, text, parse, $"Must be one of: {string.Join(", ", known)}.");
 
     /// <summary>The parameter <c>limit</c> of a list: 1 to 1000, 50 by default.</summary>
     public int PageSize(string? text) =>
@@ -76,7 +78,7 @@ public sealed partial class QueryReader
             return null;
         if (parse(text, out var value))
             return value;
-        Errors[name] = [error];
+        Errors[name] = [$"{Sent.Quoted(text)} was sent. {error}"];
         return null;
     }
 }

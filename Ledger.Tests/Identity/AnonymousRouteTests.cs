@@ -19,7 +19,7 @@ public sealed class AnonymousRouteTests : IAsyncLifetime
         _app = Ledger.Api.Application.Build(
         [
             "--ConnectionStrings:ledgerdb=Host=127.0.0.1;Port=1;Username=nobody", "--ConnectionStrings:messaging=amqp://127.0.0.1:1",
-            $"--Ledger:Metrics:Port={_metrics.Port}", $"--urls=http://localhost:{Ports.Free()}", "--Logging:LogLevel:Default=None",
+            $"--Ledger:Metrics:Port={_metrics.Port}", $"--urls=http://localhost:{Ports.Free()}", "--Logging:LogLevel:Microsoft.AspNetCore.DataProtection=None",
         ]);
         await _app.StartAsync(Cancelled);
         _http = new HttpClient { BaseAddress = new Uri(_app.Urls.First(url => !url.EndsWith($":{_metrics.Port}", StringComparison.Ordinal))) };
