@@ -26,7 +26,7 @@ public static partial class CurrencyEndpoints
         var acting = routes.MapAdministration(Policies.Operator);
         acting.MapPost("/currencies", AddAsync).WithName("AddCurrency")
             .WithSummary("Add a currency, enabled")
-            .WithDescription("The exponent can never be changed, because amounts are stored in minor units. 409 `currency_exists` if the code is taken.")
+            .WithDescription("The exponent of an ISO 4217 code must be ISO's. It can never be changed, because amounts are stored in minor units. 409 `currency_exists` if the code is taken.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict);
         acting.MapPost("/currencies/{code}/enable", EnableAsync).WithName("EnableCurrency")
             .WithSummary("Enable a currency")
@@ -58,6 +58,8 @@ public static partial class CurrencyEndpoints
             errors["exponent"] = ["Is required: the number of decimal places of an amount, 0 to 12."];
         else if (request.Exponent is not (>= 0 and <= 12))
             errors["exponent"] = [$"{request.Exponent} was sent. Must be 0 to 12: the number of decimal places of an amount."];
+        else if (request.Code is not null && Iso4217.Currencies.GetValueOrDefault(request.Code) is { Exponent: { } exponent } && request.Exponent != exponent)
+            errors["exponent"] = [$"{request.Exponent} was sent. Must be {exponent}, which ISO 4217 gives {request.Code}."];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 
@@ -110,4 +112,4 @@ public sealed record CurrenciesResponse(IReadOnlyList<Currency> Currencies);
 public sealed record CurrencyRequest(
     [property: Description("ISO 4217 code, or a code of your own: 3 to 12 characters of A to Z and 0 to 9.")] string? Code,
     [property: Description("The display name.")] string? Name,
-    [property: Description("Decimal places of an amount, 0 to 12. Cannot be changed.")] int? Exponent);
+    [property: Description("Decimal places of an amount, 0 to 12; for an ISO 4217 code as ISO gives them. Cannot be changed.")] int? Exponent);
