@@ -42,6 +42,7 @@ public static class IdentitySetup
         services.AddSingleton<Sessions>();
         services.AddSingleton<Revocations>();
         services.AddHostedService(provider => provider.GetRequiredService<Revocations>());
+        services.AddHostedService<ExpiredSessions>();
         services.AddAuthentication(Caller.AuthenticationScheme)
             .AddScheme<AuthenticationSchemeOptions, Authentication>(Caller.AuthenticationScheme, null);
         services.AddPolicies();

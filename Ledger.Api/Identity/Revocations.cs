@@ -21,7 +21,7 @@ public sealed partial class Revocations(
     // After this long without a read, all tokens are refused: one may be revoked. Restarts of PostgreSQL are shorter.
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(30);
 
-    private static readonly TimeSpan HousekeepingInterval = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan ForgettingInterval = TimeSpan.FromMinutes(1);
 
     // By session, the time of its revocation. Entries are removed once all access tokens of the session have expired.
     private readonly ConcurrentDictionary<Guid, DateTime> _sessions = new();
@@ -59,16 +59,16 @@ public sealed partial class Revocations(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Interval, clock);
-        var cleanedAt = clock.GetTimestamp();
+        var forgottenAt = clock.GetTimestamp();
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
                 await TryReadAsync(stoppingToken);
-                if (clock.GetElapsedTime(cleanedAt) > HousekeepingInterval)
+                if (clock.GetElapsedTime(forgottenAt) > ForgettingInterval)
                 {
-                    cleanedAt = clock.GetTimestamp();
-                    await TryCleanAsync(stoppingToken);
+                    forgottenAt = clock.GetTimestamp();
+                    Forget();
                 }
             }
         }
@@ -110,7 +110,8 @@ public sealed partial class Revocations(
         }
         catch (Exception e) when (e is NpgsqlException or TimeoutException)
         {
-            LogOnceAMinute(e);
+            if (_failures.IsDue(Connections.ReasonOf(e)))
+                LogUnreadable(Connections.ReasonOf(e));
         }
     }
 
@@ -127,7 +128,7 @@ public sealed partial class Revocations(
         return new StaffAtATime(at, roles.ToFrozenDictionary());
     }
 
-    private async Task TryCleanAsync(CancellationToken cancellationToken)
+    private void Forget()
     {
         var oldest = clock.GetUtcNow().UtcDateTime - _lifetime;
         foreach (var (session, revokedAt) in _sessions)
@@ -135,24 +136,6 @@ public sealed partial class Revocations(
             if (revokedAt < oldest)
                 _sessions.TryRemove(session, out _);
         }
-        try
-        {
-            await using var clean = database.CreateBatch();
-            clean.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.sessions where expires_at < clock_timestamp()"));
-            clean.BatchCommands.Add(new NpgsqlBatchCommand(
-                "delete from identity.login_failures where last_at < clock_timestamp() - interval '1 day' and coalesce(locked_until < clock_timestamp(), true)"));
-            await clean.ExecuteNonQueryAsync(cancellationToken);
-        }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException)
-        {
-            LogOnceAMinute(e);
-        }
-    }
-
-    private void LogOnceAMinute(Exception e)
-    {
-        if (_failures.IsDue(Connections.ReasonOf(e)))
-            LogUnreadable(Connections.ReasonOf(e));
     }
 
     /// <summary>The users with roles, as they were at a time of PostgreSQL's clock.</summary>
