@@ -26,7 +26,7 @@ public static partial class CurrencyEndpoints
         var acting = routes.MapAdministration(Policies.Operator);
         acting.MapPost("/currencies", AddAsync).WithName("AddCurrency")
             .WithSummary("Add a currency, enabled")
-            .WithDescription("The exponent can never be changed, because amounts are stored in minor units. 409 `currency_exists` if the code is taken.")
+            .WithDescription("The exponent of an ISO 4217 code must be ISO's. It can never be changed, because amounts are stored in minor units. 409 `currency_exists` if the code is taken.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict);
         acting.MapPost("/currencies/{code}/enable", EnableAsync).WithName("EnableCurrency")
             .WithSummary("Enable a currency")
@@ -46,12 +46,20 @@ public static partial class CurrencyEndpoints
         CurrencyRequest request, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog)
     {
         var errors = new Dictionary<string, string[]>();
-        if (request.Code is null || !Code().IsMatch(request.Code))
-            errors["code"] = ["Must be 3 to 12 characters of A to Z and 0 to 9, the first a letter."];
-        if (request.Name is not { Length: > 0 and <= MaxName } name || name.AsSpan().ContainsAnyInRange('\0', '\x1f'))
-            errors["name"] = [$"Must be text of 1 to {MaxName} characters."];
-        if (request.Exponent is not (>= 0 and <= 12))
-            errors["exponent"] = ["Must be 0 to 12: the number of decimal places of an amount."];
+        if (string.IsNullOrEmpty(request.Code))
+            errors["code"] = ["Is required: an ISO 4217 code, or a code of your own."];
+        else if (!Code().IsMatch(request.Code))
+            errors["code"] = [$"{Sent.Quoted(request.Code)} is not a currency code. Must be 3 to 12 characters of A to Z and 0 to 9, the first a letter."];
+        if (string.IsNullOrEmpty(request.Name))
+            errors["name"] = [$"Is required: text of at most {MaxName} characters."];
+        else if (Sent.TextError(request.Name, MaxName) is { } error)
+            errors["name"] = [error];
+        if (request.Exponent is null)
+            errors["exponent"] = ["Is required: the number of decimal places of an amount, 0 to 12."];
+        else if (request.Exponent is not (>= 0 and <= 12))
+            errors["exponent"] = [$"{request.Exponent} was sent. Must be 0 to 12: the number of decimal places of an amount."];
+        else if (request.Code is not null && Iso4217.Currencies.GetValueOrDefault(request.Code) is { Exponent: { } exponent } && request.Exponent != exponent)
+            errors["exponent"] = [$"{request.Exponent} was sent. Must be {exponent}, which ISO 4217 gives {request.Code}."];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 
@@ -104,4 +112,4 @@ public sealed record CurrenciesResponse(IReadOnlyList<Currency> Currencies);
 public sealed record CurrencyRequest(
     [property: Description("ISO 4217 code, or a code of your own: 3 to 12 characters of A to Z and 0 to 9.")] string? Code,
     [property: Description("The display name.")] string? Name,
-    [property: Description("Decimal places of an amount, 0 to 12. Cannot be changed.")] int? Exponent);
+    [property: Description("Decimal places of an amount, 0 to 12; for an ISO 4217 code as ISO gives them. Cannot be changed.")] int? Exponent);

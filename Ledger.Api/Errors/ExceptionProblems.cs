@@ -14,9 +14,8 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
     {
         var problem = exception switch
         {
-            BadHttpRequestException { InnerException: JsonException json } => OfJson(httpContext, json),
-            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } =>
-                Problem.Of(httpContext, 400, "malformed_json", "The body is not a valid JSON object."),
+            BadHttpRequestException { InnerException: JsonException json } => JsonProblems.Of(httpContext, json),
+            BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } => JsonProblems.Malformed(httpContext),
             BadHttpRequestException bad => Problem.Of(httpContext, bad.StatusCode, null, bad.Message),
             // The framework throws this for an unknown charset, as if the server were at fault.
             InvalidOperationException when HasUnknownCharset(httpContext.Request) => Problem.Of(
@@ -43,19 +42,6 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
         NpgsqlException => true,
         _ => IsOutage(exception.InnerException),
     };
-
-    // A syntax error wraps the JSON reader's exception. A value that does not fit its field does not, and has a path.
-    private static ProblemHttpResult OfJson(HttpContext context, JsonException json)
-    {
-        if (json.InnerException is not JsonException && json.Path is { } path && path.Length > 2)
-        {
-            return Problem.Invalid(context, new Dictionary<string, string[]>
-            {
-                [path[2..]] = ["The field is unknown, or its value has the wrong type."],
-            });
-        }
-        return Problem.Of(context, 400, "malformed_json", "The body is not a valid JSON object.");
-    }
 
     private static bool HasUnknownCharset(HttpRequest request)
     {

@@ -11,14 +11,14 @@ namespace Ledger.Api.Identity;
 
 /// <summary>
 /// Short-lived access tokens, encrypted and authenticated by ASP.NET Core's data protection with keys that all API processes share.
-/// A check needs no database: <see cref="RevokedSessions"/> has the revocations in memory.
+/// A check needs no database: <see cref="Revocations"/> has what was revoked in memory.
 /// </summary>
 public sealed class AccessTokens(
-    IDataProtectionProvider protection, RevokedSessions revoked, TimeProvider clock, IOptions<IdentitySettings> settings)
+    IDataProtectionProvider protection, Revocations revocations, TimeProvider clock, IOptions<IdentitySettings> settings)
 {
-    // Version, session, user, roles, seconds since 1970.
-    private const int Length = 1 + 16 + 16 + 1 + 8;
-    private const byte Version = 1;
+    // Version, session, user, roles, time of the roles in ticks, expiry in seconds since 1970.
+    private const int Length = 1 + 16 + 16 + 1 + 8 + 8;
+    private const byte Version = 2;
 
     // No valid token is longer, so longer ones are not decrypted.
     private const int MaxLength = 512;
@@ -30,14 +30,17 @@ public sealed class AccessTokens(
     public TimeSpan Lifetime { get; } = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds);
 
     /// <summary>Issues a token of a user's session. It is valid for <paramref name="lifetime"/>, rounded down to whole seconds.</summary>
-    public string Issue(Guid session, Guid user, CallerRoles roles, TimeSpan lifetime)
+    /// <param name="roles">The user's roles.</param>
+    /// <param name="rolesAt">The time of PostgreSQL's clock at which the user had them.</param>
+    public string Issue(Guid session, Guid user, CallerRoles roles, DateTime rolesAt, TimeSpan lifetime)
     {
         var content = new byte[Length];
         content[0] = Version;
         session.TryWriteBytes(content.AsSpan(1), bigEndian: true, out _);
         user.TryWriteBytes(content.AsSpan(17), bigEndian: true, out _);
         content[33] = (byte)roles;
-        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(34), (clock.GetUtcNow() + lifetime).ToUnixTimeSeconds());
+        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(34), rolesAt.Ticks);
+        BinaryPrimitives.WriteInt64BigEndian(content.AsSpan(42), (clock.GetUtcNow() + lifetime).ToUnixTimeSeconds());
         return Base64Url.EncodeToString(_protector.Protect(content));
     }
 
@@ -54,8 +57,13 @@ public sealed class AccessTokens(
             if (known.ExpiresAt > clock.GetUtcNow())
                 _cache.Add(token, known);
         }
-        return known.ExpiresAt > clock.GetUtcNow() && !revoked.Contains(known.SessionId) ? known.Ticket : null;
+        if (known.ExpiresAt <= clock.GetUtcNow() || revocations.Contains(known.Caller.SessionId!.Value))
+            return null;
+        var roles = revocations.Remaining(known.Caller.Id, known.Caller.Roles, known.RolesAt);
+        return roles == known.Caller.Roles ? known.Ticket : TicketOf(new Caller(known.Caller.Id, known.Caller.SessionId, roles));
     }
+
+    private static AuthenticationTicket TicketOf(Caller caller) => new(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
 
     private ReadToken? Decrypt(string token)
     {
@@ -76,11 +84,14 @@ public sealed class AccessTokens(
         var session = new Guid(content.AsSpan(1, 16), bigEndian: true);
         var caller = new Caller(new Guid(content.AsSpan(17, 16), bigEndian: true), session, (CallerRoles)content[33]);
         return new ReadToken(
-            session,
-            DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(34))),
-            new AuthenticationTicket(new ClaimsPrincipal(caller), Caller.AuthenticationScheme));
+            caller,
+            new DateTime(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(34)), DateTimeKind.Utc),
+            DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(42))),
+            TicketOf(caller));
     }
 }
 
 /// <summary>The content of a genuine token.</summary>
-internal sealed record ReadToken(Guid SessionId, DateTimeOffset ExpiresAt, AuthenticationTicket Ticket);
+/// <param name="RolesAt">The time of PostgreSQL's clock at which the caller had its roles.</param>
+/// <param name="Ticket">The caller as the framework takes it.</param>
+internal sealed record ReadToken(Caller Caller, DateTime RolesAt, DateTimeOffset ExpiresAt, AuthenticationTicket Ticket);

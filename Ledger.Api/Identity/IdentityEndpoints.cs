@@ -49,7 +49,7 @@ public static class IdentityEndpoints
     {
         var errors = new Dictionary<string, string[]>();
         if (!RegisteredEmail.IsEmail(request.Email))
-            errors["email"] = ["Must be an e-mail address."];
+            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : $"{Sent.Quoted(request.Email)} is not an e-mail address."];
         if (Passwords.ErrorOf(request.Password, request.Email) is { } error)
             errors["password"] = [error];
         if (errors.Count > 0)
@@ -91,7 +91,7 @@ public static class IdentityEndpoints
         var attempt = await attempts.CheckAsync(context, request.Email, request.Password);
         if (attempt.Outcome != LoginOutcome.Succeeded)
             return Refused(context, attempt);
-        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!, LoginAttempts.HashOf(request.Email));
+        var tokens = await sessions.OpenAsync(context, attempt.User!.Value, attempt.PasswordHash!);
         if (tokens is null)
             return Refused(context, new LoginAttempt(LoginOutcome.Failed));
         IdentityMetrics.CountLogin("succeeded");
@@ -104,7 +104,7 @@ public static class IdentityEndpoints
         {
             case LoginOutcome.Locked:
                 IdentityMetrics.CountLogin("locked_out");
-                context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter!.Value.TotalSeconds))
+                context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(attempt.RetryAfter.GetValueOrDefault().TotalSeconds))
                     .ToString(System.Globalization.CultureInfo.InvariantCulture);
                 return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many failed logins. Retry after the time in Retry-After.");
             case LoginOutcome.Frozen:
@@ -146,7 +146,7 @@ public static class IdentityEndpoints
             return Problem.NotFound(context);
         var errors = new Dictionary<string, string[]>();
         if (request.CurrentPassword is not { Length: > 0 and <= Passwords.MaxLength })
-            errors["currentPassword"] = ["Is required."];
+            errors["currentPassword"] = [string.IsNullOrEmpty(request.CurrentPassword) ? "Is required." : $"Has more than {Passwords.MaxLength} characters."];
         if (Passwords.ErrorOf(request.NewPassword, email) is { } error)
             errors["newPassword"] = [error];
         if (errors.Count > 0)

@@ -18,7 +18,7 @@ public sealed class IdentitySettings
     [Range(1, 365)]
     public int SessionDays { get; set; } = 30;
 
-    /// <summary>Failed logins in a row that lock an e-mail address.</summary>
+    /// <summary>Logins without a success between them that lock an e-mail address. A login counts when its password starts to be checked.</summary>
     [Range(1, 100)]
     public int MaxFailedLogins { get; set; } = 10;
 

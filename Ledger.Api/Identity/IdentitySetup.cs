@@ -40,8 +40,9 @@ public static class IdentitySetup
         services.AddSingleton<AccessTokens>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<Sessions>();
-        services.AddSingleton<RevokedSessions>();
-        services.AddHostedService(provider => provider.GetRequiredService<RevokedSessions>());
+        services.AddSingleton<Revocations>();
+        services.AddHostedService(provider => provider.GetRequiredService<Revocations>());
+        services.AddHostedService<ExpiredSessions>();
         services.AddAuthentication(Caller.AuthenticationScheme)
             .AddScheme<AuthenticationSchemeOptions, Authentication>(Caller.AuthenticationScheme, null);
         services.AddPolicies();

@@ -8,75 +8,85 @@ namespace Ledger.Api.Identity;
 
 /// <summary>
 /// Checks passwords and limits guesses. Neither the answer nor its time shows whether an e-mail address is registered: the same
-/// statements run, a hash is computed, and failures lock the address in both cases.
+/// statements run, a hash is computed, and attempts lock the address in both cases.
 /// </summary>
 public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<User> hasher, Passwords passwords, IOptions<IdentitySettings> settings)
 {
     private readonly int _maxFailures = settings.Value.MaxFailedLogins;
     private readonly TimeSpan _lockout = TimeSpan.FromSeconds(settings.Value.LockoutSeconds);
 
-    /// <summary>The key by which failures are counted.</summary>
-    public static byte[] HashOf(string email) => Secrets.Hash(RegisteredEmail.Normalize(email));
-
     /// <summary>Checks the password of the user with this e-mail address.</summary>
     public async Task<LoginAttempt> CheckAsync(HttpContext context, string email, string password)
     {
-        var emailHash = HashOf(email);
-        Candidate? candidate = null;
-        await using (var find = database.CreateCommand("""
-            select u.id, u.password_hash, u.frozen_at is not null, extract(epoch from f.locked_until - clock_timestamp())::float8
-            from (select) one
-            left join identity.users u on u.normalized_email = $1
-            left join identity.login_failures f on f.address = $2
-            """))
-        {
-            find.Parameters.Add(new() { Value = RegisteredEmail.Normalize(email) });
-            find.Parameters.Add(new() { Value = emailHash });
-            await using var reader = await find.ExecuteReaderAsync(context.RequestAborted);
-            await reader.ReadAsync(context.RequestAborted);
-            if (!reader.IsDBNull(3) && reader.GetDouble(3) is > 0 and var seconds)
-                return new LoginAttempt(LoginOutcome.Locked, RetryAfter: TimeSpan.FromSeconds(seconds));
-            if (!reader.IsDBNull(0) && !reader.IsDBNull(1))
-                candidate = new Candidate(reader.GetGuid(0), reader.GetString(1), reader.GetBoolean(2));
-        }
+        var address = Secrets.Hash(RegisteredEmail.Normalize(email));
+        // Counted before the hash is computed, so that parallel guesses cannot outrun the count. A client that disconnects from here
+        // on does not cancel the attempt.
+        var (isAdmitted, lockedFor) = await CountAsync(address);
+        if (!isAdmitted)
+            return new LoginAttempt(LoginOutcome.Locked, RetryAfter: lockedFor);
 
-        var verdict = candidate is null
-            ? passwords.Waste(password)
-            : hasher.VerifyHashedPassword(new User { Id = candidate.Id }, candidate.PasswordHash, password);
+        var (candidate, verdict) = await VerifyAsync(email, password);
         if (candidate is null || verdict == PasswordVerificationResult.Failed)
-            return await FailAsync(context, emailHash, candidate?.Id);
+        {
+            await database.ExecuteAsync(AuditTrail.EntryOfUnknown(context, AuditActions.SignInFailed, candidate?.Id.ToString()));
+            return lockedFor is null ? new LoginAttempt(LoginOutcome.Failed) : new LoginAttempt(LoginOutcome.Locked, RetryAfter: lockedFor);
+        }
+        await database.ExecuteAsync(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = address } } });
         if (candidate.IsFrozen)
             return new LoginAttempt(LoginOutcome.Frozen);
-        if (verdict == PasswordVerificationResult.Success)
-            return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, candidate.PasswordHash);
-        return await RehashAsync(candidate, password) is { } rehashed
-            ? new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, rehashed)
+        while (verdict == PasswordVerificationResult.SuccessRehashNeeded)
+        {
+            if (await RehashAsync(candidate, password) is { } rehashed)
+                return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, rehashed);
             // Another login rehashed the password, or it was changed: check against the current hash.
-            : await CheckAsync(context, email, password);
+            (candidate, verdict) = await VerifyAsync(email, password);
+            if (candidate is null || verdict == PasswordVerificationResult.Failed)
+                return new LoginAttempt(LoginOutcome.Failed);
+        }
+        return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, candidate.PasswordHash);
     }
 
-    // Counted in one statement, so that concurrent failures all count.
-    private async Task<LoginAttempt> FailAsync(HttpContext context, byte[] emailHash, Guid? user)
+    // The attempt that reaches the limit locks the address, whether it fails or not; a success removes the row with the lock.
+    // A count that has locked the address starts again at one when the lock has ended.
+    private async Task<(bool IsAdmitted, TimeSpan? LockedFor)> CountAsync(byte[] address)
     {
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             insert into identity.login_failures as f (address, failures, last_at, locked_until)
-            values ($1, 1 % $2, clock_timestamp(), case when $2 = 1 then clock_timestamp() + $3 end)
+            values ($1, 1, clock_timestamp(), case when $2 = 1 then clock_timestamp() + $3 end)
             on conflict (address) do update set
-                failures = (f.failures + 1) % $2,
+                failures = case when f.locked_until is null then f.failures + 1 else 1 end,
                 last_at = clock_timestamp(),
-                locked_until = case when f.failures + 1 >= $2 then clock_timestamp() + $3 else f.locked_until end
-            returning extract(epoch from locked_until - clock_timestamp())::float8
+                locked_until = case when $2 = 1 or (f.locked_until is null and f.failures + 1 >= $2) then clock_timestamp() + $3 end
+            where f.locked_until is null or f.locked_until <= clock_timestamp()
             """)
         {
-            Parameters = { new() { Value = emailHash }, new() { Value = _maxFailures }, new() { Value = _lockout } },
+            Parameters = { new() { Value = address }, new() { Value = _maxFailures }, new() { Value = _lockout } },
         });
-        batch.BatchCommands.Add(AuditTrail.EntryOfUnknown(context, AuditActions.SignInFailed, user?.ToString()));
+        // A statement of its own, because it must see what a concurrent attempt has just committed.
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(
+            "select extract(epoch from locked_until - clock_timestamp())::float8 from identity.login_failures where address = $1")
+        {
+            Parameters = { new() { Value = address } },
+        });
         await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None);
-        await reader.ReadAsync(CancellationToken.None);
-        return !reader.IsDBNull(0) && reader.GetDouble(0) is > 0 and var seconds
-            ? new LoginAttempt(LoginOutcome.Locked, RetryAfter: TimeSpan.FromSeconds(seconds))
-            : new LoginAttempt(LoginOutcome.Failed);
+        var lockedFor = await reader.ReadAsync(CancellationToken.None) && !reader.IsDBNull(0) ? TimeSpan.FromSeconds(reader.GetDouble(0)) : (TimeSpan?)null;
+        return (batch.BatchCommands[0].RecordsAffected == 1, lockedFor);
+    }
+
+    private async Task<(Candidate? Candidate, PasswordVerificationResult Verdict)> VerifyAsync(string email, string password)
+    {
+        Candidate? candidate = null;
+        await using (var find = database.CreateCommand("select id, password_hash, frozen_at is not null from identity.users where normalized_email = $1"))
+        {
+            find.Parameters.Add(new() { Value = RegisteredEmail.Normalize(email) });
+            await using var reader = await find.ExecuteReaderAsync(CancellationToken.None);
+            if (await reader.ReadAsync(CancellationToken.None) && !reader.IsDBNull(1))
+                candidate = new Candidate(reader.GetGuid(0), reader.GetString(1), reader.GetBoolean(2));
+        }
+        return (candidate, candidate is null
+            ? passwords.Waste(password)
+            : hasher.VerifyHashedPassword(new User { Id = candidate.Id }, candidate.PasswordHash, password));
     }
 
     // Hashes the password with the current number of iterations, which needs the password itself. Null if the hash has changed.

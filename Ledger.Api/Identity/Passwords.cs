@@ -22,8 +22,10 @@ public sealed class Passwords(IPasswordHasher<User> hasher)
     /// <summary>The error of a password for the user with this e-mail address; null if the password is acceptable.</summary>
     public static string? ErrorOf(string? password, string? email)
     {
+        if (string.IsNullOrEmpty(password))
+            return $"Is required: {MinLength} to {MaxLength} characters.";
         if (password is not { Length: >= MinLength and <= MaxLength })
-            return $"Must have {MinLength} to {MaxLength} characters.";
+            return $"Has {password.Length} characters. Must have {MinLength} to {MaxLength}.";
         return IsCommon(password) || IsOf(password, email) || IsOf(password, Product)
             ? "Is too easy to guess. Use another one, such as a few unrelated words."
             : null;

@@ -9,7 +9,7 @@ namespace Ledger.Api.Identity;
 /// Login sessions and their refresh tokens. Each refresh token is valid once and yields the next. A token that is used again may be
 /// stolen, so its second use ends the session (RFC 9700, section 4.14.2).
 /// </summary>
-public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessTokens, RevokedSessions revoked, IOptions<IdentitySettings> settings)
+public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessTokens, Revocations revocations, IOptions<IdentitySettings> settings)
 {
     private const string RefreshPrefix = "lr_";
     private const string RolesOfUser =
@@ -17,10 +17,9 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
 
     private readonly TimeSpan _lifetime = TimeSpan.FromDays(settings.Value.SessionDays);
 
-    /// <summary>Opens a session after a successful login and resets the failed ones. Null if the user was frozen or its password changed meanwhile.</summary>
+    /// <summary>Opens a session after a successful login. Null if the user was frozen or its password changed meanwhile.</summary>
     /// <param name="passwordHash">The hash that the login was checked against.</param>
-    /// <param name="emailHash">The key by which failed logins are counted.</param>
-    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash, byte[] emailHash)
+    public async Task<TokenResponse?> OpenAsync(HttpContext context, Guid user, string passwordHash)
     {
         var session = Guid.CreateVersion7();
         var refresh = Secrets.New(RefreshPrefix);
@@ -33,7 +32,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
                 select $1, u.id, clock_timestamp() + $3
                 from (select id from identity.users where id = $2 and frozen_at is null and password_hash = $4 for share) u
                 returning id, user_id)
-            select o.id, {RolesOfUser} from opened o join identity.users u on u.id = o.user_id
+            select o.id, {RolesOfUser}, clock_timestamp() from opened o join identity.users u on u.id = o.user_id
             """)
         {
             Parameters = { new() { Value = session }, new() { Value = user }, new() { Value = _lifetime }, new() { Value = passwordHash } },
@@ -43,11 +42,10 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
         {
             Parameters = { new() { Value = Secrets.Hash(refresh) }, new() { Value = session } },
         });
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from identity.login_failures where address = $1") { Parameters = { new() { Value = emailHash } } });
         batch.BatchCommands.Add(AuditTrail.EntryOf(context, user, AuditActions.SignedIn, session));
         await using var reader = await batch.ExecuteReaderAsync(context.RequestAborted);
         return await reader.ReadAsync(context.RequestAborted)
-            ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), refresh, _lifetime)
+            ? Tokens(session, user, CallerExtensions.Parse(reader.GetFieldValue<string[]>(1)), reader.GetDateTime(2), refresh, _lifetime)
             : null;
     }
 
@@ -68,7 +66,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
                     and s.revoked_at is null and s.expires_at > clock_timestamp() and u.frozen_at is null
                 returning s.id, s.user_id, s.expires_at - clock_timestamp() as rest),
             issued as (insert into identity.refresh_tokens (hash, session_id) select $2, id from spent)
-            select spent.id, u.id, {RolesOfUser}, spent.rest from spent join identity.users u on u.id = spent.user_id
+            select spent.id, u.id, {RolesOfUser}, clock_timestamp(), spent.rest from spent join identity.users u on u.id = spent.user_id
             """))
         {
             spend.Parameters.Add(new() { Value = hash });
@@ -76,7 +74,11 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             // Not cancelled when the client disconnects: the token is spent either way.
             await using var reader = await spend.ExecuteReaderAsync(CancellationToken.None);
             if (await reader.ReadAsync(CancellationToken.None))
-                return Tokens(reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), next, reader.GetTimeSpan(3));
+            {
+                return Tokens(
+                    reader.GetGuid(0), reader.GetGuid(1), CallerExtensions.Parse(reader.GetFieldValue<string[]>(2)), reader.GetDateTime(3), next,
+                    reader.GetTimeSpan(4));
+            }
         }
 
         await RevokeAsync(
@@ -132,7 +134,7 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
             await ExecuteAsync(entryOf(ended[0].User));
         await transaction.CommitAsync(CancellationToken.None);
         foreach (var (session, _) in ended)
-            revoked.Add(session);
+            revocations.Add(session);
         return true;
 
         async Task ExecuteAsync(params NpgsqlBatchCommand[] statements)
@@ -145,9 +147,9 @@ public sealed class Sessions(NpgsqlDataSource database, AccessTokens accessToken
     }
 
     /// <param name="rest">The rest of the session. A token must not outlive it: the row that records a revocation is deleted then.</param>
-    private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, string refresh, TimeSpan rest)
+    private TokenResponse Tokens(Guid session, Guid user, CallerRoles roles, DateTime rolesAt, string refresh, TimeSpan rest)
     {
         var lifetime = rest < accessTokens.Lifetime ? rest : accessTokens.Lifetime;
-        return new(Caller.AuthenticationScheme, accessTokens.Issue(session, user, roles, lifetime), (int)lifetime.TotalSeconds, refresh);
+        return new(Caller.AuthenticationScheme, accessTokens.Issue(session, user, roles, rolesAt, lifetime), (int)lifetime.TotalSeconds, refresh);
     }
 }

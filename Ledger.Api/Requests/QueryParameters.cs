@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.Json;
 using Ledger.Api.Errors;
 
 namespace Ledger.Api.Requests;
@@ -6,7 +7,6 @@ namespace Ledger.Api.Requests;
 /// <summary>Unknown and repeated query parameters are refused, so that a typo does not silently select the default.</summary>
 public static class QueryParameters
 {
-    private static readonly string[] s_unknown = ["The parameter is unknown."];
     private static readonly string[] s_repeated = ["The parameter occurs more than once."];
 
     /// <summary>Known parameters are the strings that the handler takes and that are not part of the path.</summary>
@@ -35,5 +35,12 @@ public static class QueryParameters
 
     private static Dictionary<string, string[]> ErrorsIn(IQueryCollection query, HashSet<string> known) =>
         query.Where(parameter => !known.Contains(parameter.Key) || parameter.Value.Count > 1)
-            .ToDictionary(parameter => parameter.Key, parameter => known.Contains(parameter.Key) ? s_repeated : s_unknown);
+            .ToDictionary(parameter => parameter.Key, parameter => known.Contains(parameter.Key) ? s_repeated : Unknown(known));
+
+    private static string[] Unknown(HashSet<string> known) =>
+    [
+        known.Count == 0
+            ? "The parameter is unknown. The request takes none."
+            : $"The parameter is unknown. The request takes {string.Join(", ", known.Select(JsonNamingPolicy.CamelCase.ConvertName))}.",
+    ];
 }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Ledger.Api.Errors;
 
 namespace Ledger.Api.Requests;
 
@@ -29,22 +30,24 @@ public sealed partial class QueryReader
     {
         if (text is null || (text.Length is >= 3 and <= 12 && !text.AsSpan().ContainsAnyExcept(CodeCharacters)))
             return text;
-        Errors[name] = ["Must be the code of a currency, such as USD."];
+        Errors[name] = [$"{Sent.Quoted(text)} is not a currency code. Must be 3 to 12 characters of A to Z and 0 to 9, such as USD."];
         return null;
     }
 
     public DateTimeOffset? Time(string name, string? text) =>
-        Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.");
+        Read(name, text, (string? t, out DateTimeOffset value) => TryParseTime(t, out value), "Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z; without an offset it is UTC.");
 
-    public T? Named<T>(string name, string? text, TryParse<T> parse) where T : struct =>
-        Read(name, text, parse, "Is not one of the known names.");
+    /// <param name="known">The names that <paramref name="parse"/> knows.</param>
+    public T? Named<T>(string name, string? text, TryParse<T> parse, IEnumerable<string> known) where T : struct =>
+        Read(name, text, parse, $"Must be one of: {string.Join(", ", known)}.");
 
     /// <summary>The parameter <c>limit</c> of a list: 1 to 1000, 50 by default.</summary>
     public int PageSize(string? text) =>
         Read("limit", text, (string? t, out int value) => int.TryParse(t, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value is >= 1 and <= MaxPageSize,
             $"Must be a whole number from 1 to {MaxPageSize}.") ?? DefaultPageSize;
 
-    // RFC 3339, section 5.6: a date, a time with seconds, and an offset. PostgreSQL stores microseconds, so finer digits are cut off.
+    // RFC 3339, section 5.6: a date, a time with seconds, and an offset. Without an offset, as clients that NSwag generates send times,
+    // it is UTC. PostgreSQL stores microseconds, so finer digits are cut off.
     private static bool TryParseTime(string? text, out DateTimeOffset value)
     {
         value = default;
@@ -66,7 +69,7 @@ public sealed partial class QueryReader
     }
 
     [GeneratedRegex(
-        @"^(?<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}):(?<second>[0-5][0-9]|60)(\.(?<fraction>[0-9]+))?(Z|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3]):(?<minutes>[0-5][0-9]))\z",
+        @"^(?<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}):(?<second>[0-5][0-9]|60)(\.(?<fraction>[0-9]+))?(Z|(?<sign>[+-])(?<hours>[01][0-9]|2[0-3]):(?<minutes>[0-5][0-9]))?\z",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
     private static partial Regex Rfc3339();
 
@@ -76,7 +79,7 @@ public sealed partial class QueryReader
             return null;
         if (parse(text, out var value))
             return value;
-        Errors[name] = [error];
+        Errors[name] = [$"{Sent.Quoted(text)} was sent. {error}"];
         return null;
     }
 }

@@ -1,4 +1,5 @@
 using Ledger.Api.Errors;
+using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -10,6 +11,16 @@ internal static class CommandProblems
     /// <summary>The command was rejected before it became a transaction.</summary>
     public static ProblemHttpResult Rejected(HttpContext context, string code) =>
         Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code));
+
+    /// <summary>The ledger does not have the currency of the command. Codes in lower case are a frequent cause.</summary>
+    public static ProblemHttpResult CurrencyUnknown(HttpContext context, string sent, IReadOnlyDictionary<string, Currency> currencies)
+    {
+        var upper = sent.ToUpperInvariant();
+        return Problem.Of(
+            context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.CurrencyUnknown, currencies.ContainsKey(upper)
+                ? $"The ledger does not have the currency {Sent.Quoted(sent)}. Codes are in upper case: {upper}."
+                : $"The ledger does not have the currency {Sent.Quoted(sent)}. GET /api/v1/currencies lists the currencies.");
+    }
 
     /// <summary>The ledger rejected the command; the problem names the transaction that records it.</summary>
     public static ProblemHttpResult Rejected(HttpContext context, TransactionResponse transaction)

@@ -27,14 +27,16 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             errors["currency"] = ["Is required: an ISO 4217 code."];
         if (string.IsNullOrEmpty(request.Amount))
             errors["amount"] = ["Is required: a decimal string in major units, such as \"12.34\"."];
-        if (request.Reference is { } reference && (reference.Length > MaxReference || !IsText(reference)))
-            errors["reference"] = [$"Must be text of at most {MaxReference} characters."];
-        if (request.Metadata is not null && !IsMetadata(request.Metadata))
-            errors["metadata"] = [$"Must be at most {MaxMetadataEntries} strings of at most {MaxMetadataValue} characters, under keys of at most {MaxMetadataKey} characters."];
+        if (request.Reference is { } reference && Sent.TextError(reference, MaxReference) is { } referenceError)
+            errors["reference"] = [referenceError];
+        if (request.Metadata is not null && MetadataError(request.Metadata) is { } metadataError)
+            errors["metadata"] = [metadataError];
 
         var key = context.Request.Headers["Idempotency-Key"];
-        if (key.Count > 1 || (key.Count == 1 && (key[0] is not { Length: > 0 and <= MaxKey } text || !IsText(text))))
-            errors["Idempotency-Key"] = [$"Must be 1 to {MaxKey} characters."];
+        if (key.Count > 1)
+            errors["Idempotency-Key"] = ["The header occurs more than once."];
+        else if (key.Count == 1 && (string.IsNullOrEmpty(key[0]) ? $"Is empty. Must be text of 1 to {MaxKey} characters." : Sent.TextError(key[0]!, MaxKey)) is { } keyError)
+            errors["Idempotency-Key"] = [keyError];
 
         Guid? recipient = null;
         var caller = context.Caller().Id;
@@ -42,27 +44,29 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         if (request.OnBehalfOf is { } onBehalfOf)
         {
             if (!Recipients.IsIdOrEmail(onBehalfOf))
-                errors["onBehalfOf"] = ["Must be a user id or an e-mail address."];
+                errors["onBehalfOf"] = [NotAUser(onBehalfOf)];
             else
                 owner = await recipients.FindAsync(onBehalfOf, context.RequestAborted);
         }
         if (request.Kind == TransactionKind.Transfer)
         {
-            if (!Recipients.IsIdOrEmail(request.To))
+            if (string.IsNullOrEmpty(request.To))
                 errors["to"] = ["Is required: a user id or an e-mail address."];
+            else if (!Recipients.IsIdOrEmail(request.To))
+                errors["to"] = [NotAUser(request.To)];
             else if ((recipient = await recipients.FindAsync(request.To, context.RequestAborted)) == caller)
-                errors["to"] = ["Must be another user."];
+                errors["to"] = ["Is the caller. Must be another user."];
         }
         if (errors.Count > 0)
             return (null, Problem.Invalid(context, errors));
 
         var currencies = await catalog.GetAsync(context.RequestAborted);
         if (!currencies.TryGetValue(request.Currency!, out var currency))
-            return (null, CommandProblems.Rejected(context, RejectionCodes.CurrencyUnknown));
+            return (null, CommandProblems.CurrencyUnknown(context, request.Currency!, currencies));
         if (owner is null)
             return (null, CommandProblems.Rejected(context, RejectionCodes.RecipientUnknown));
         if (currency.ParseAmount(request.Amount, out var minorUnits) is not AmountError.None and var error)
-            return (null, AmountProblem(context, error, currency));
+            return (null, AmountProblem(context, error, request.Amount!, currency));
 
         var command = new Command
         {
@@ -90,36 +94,41 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             request.Metadata is { } metadata ? new SortedDictionary<string, string>(metadata, StringComparer.Ordinal) : null),
         ApiJson.Default.CommandBody));
 
-    private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, Currency currency) => error switch
+    private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => error switch
     {
         AmountError.TooPrecise => Problem.Invalid(context, new Dictionary<string, string[]>
         {
-            ["amount"] = [$"{currency.Code} has {currency.Exponent} decimal places."],
+            ["amount"] = [$"{Sent.Quoted(amount)} has too many decimal places: {currency.Code} has {currency.Exponent}."],
         }, "amount_precision"),
         AmountError.OutOfRange => Problem.Invalid(context, new Dictionary<string, string[]>
         {
-            ["amount"] = [$"Must be above zero and at most {currency.FormatAmount(Currency.MaxAmount)} {currency.Code}."],
+            ["amount"] = [$"{Sent.Quoted(amount)} is out of range. Must be above zero and at most {currency.FormatAmount(Currency.MaxAmount)} {currency.Code}."],
         }),
         _ => Problem.Invalid(context, new Dictionary<string, string[]>
         {
-            ["amount"] = ["Must be a decimal number in digits with a point, such as \"12.34\": no sign, exponent or grouping."],
+            ["amount"] = [$"{Sent.Quoted(amount)} is not an amount. Must be a decimal number in digits with a point, such as \"12.34\": no sign, exponent or grouping."],
         }),
     };
 
-    private static bool IsMetadata(Dictionary<string, string> metadata)
+    private static string NotAUser(string text) => $"{Sent.Quoted(text)} is neither a user id nor an e-mail address.";
+
+    private static string? MetadataError(Dictionary<string, string> metadata)
     {
         if (metadata.Count > MaxMetadataEntries)
-            return false;
+            return $"Has {metadata.Count} entries. Must have at most {MaxMetadataEntries}.";
         foreach (var (key, value) in metadata)
         {
-            if (key.Length is 0 or > MaxMetadataKey || value is not { Length: <= MaxMetadataValue } || !IsText(key) || !IsText(value))
-                return false;
+            var error = key.Length == 0 ? "The key is empty."
+                : Sent.TextError(key, MaxMetadataKey) is { } keyError ? $"The key: {keyError}"
+                // Null is possible here, whatever the type says.
+                : value is null ? "The value is null. Must be a string."
+                : Sent.TextError(value, MaxMetadataValue) is { } valueError ? $"The value: {valueError}"
+                : null;
+            if (error is not null)
+                return $"{Sent.Quoted(key)}: {error}";
         }
-        return true;
+        return null;
     }
-
-    // PostgreSQL cannot store NUL; the other control characters have no use in a reference.
-    private static bool IsText(string text) => !text.AsSpan().ContainsAnyInRange('\0', '\x1f');
 
     // PostgreSQL stores microseconds: without this, the first answer would show a finer time than later reads.
     private static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);

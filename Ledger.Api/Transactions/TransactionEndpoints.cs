@@ -102,8 +102,8 @@ public static class TransactionEndpoints
         var filter = new TransactionFilter(
             reader.Cursor<TransactionPlace>("cursor", query.Cursor, TransactionPlace.TryParse),
             reader.Currency("currency", query.Currency),
-            reader.Named<TransactionKind>("kind", query.Kind, TransactionNames.TryParseKind),
-            reader.Named<TransactionStatus>("status", query.Status, TransactionNames.TryParseStatus),
+            reader.Named<TransactionKind>("kind", query.Kind, TransactionNames.TryParseKind, Enum.GetValues<TransactionKind>().Select(kind => kind.Name())),
+            reader.Named<TransactionStatus>("status", query.Status, TransactionNames.TryParseStatus, Enum.GetValues<TransactionStatus>().Select(status => status.Name())),
             reader.Time("from", query.From),
             reader.Time("to", query.To));
         var pageSize = reader.PageSize(query.Limit);

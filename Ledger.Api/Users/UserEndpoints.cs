@@ -123,7 +123,12 @@ internal static class UserEndpoints
         CancellationToken cancellationToken)
     {
         if (request?.Reason is { } reason && (reason.Length > MaxReason || reason.Contains('\0')))
-            return Problem.Invalid(context, new Dictionary<string, string[]> { ["reason"] = [$"Must be text of at most {MaxReason} characters."] });
+        {
+            return Problem.Invalid(context, new Dictionary<string, string[]>
+            {
+                ["reason"] = [$"Has {reason.Length} characters. Must be text of at most {MaxReason} characters, without U+0000."],
+            });
+        }
         if ((await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound)
             return notFound;
 

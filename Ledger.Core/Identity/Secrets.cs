@@ -45,6 +45,7 @@ public static class AuditActions
     public const string CurrencyEnabled = "currency_enabled";
     public const string CurrencyDisabled = "currency_disabled";
     public const string RoleGranted = "role_granted";
+    public const string RoleRevoked = "role_revoked";
     public const string ApiKeyCreated = "api_key_created";
     public const string ApiKeyRevoked = "api_key_revoked";
 }

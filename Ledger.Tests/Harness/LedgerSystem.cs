@@ -46,12 +46,13 @@ public sealed class LedgerSystem : IAsyncDisposable
     }
 
     /// <summary>SQL of such a database, with the schema in it.</summary>
-    internal async Task<NpgsqlDataSource> FreshLedgerAsync()
+    /// <param name="role">One of <see cref="Ledger.Core.Persistence.DatabaseRoles"/>; null for the owner.</param>
+    internal async Task<NpgsqlDataSource> FreshLedgerAsync(string? role = null)
     {
         var address = await FreshDatabaseAsync();
         var (exitCode, output, errors) = await Tool.RunAsync("ledger", ["migrate"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = address });
         Assert.True(exitCode == 0, string.Join('\n', output.Concat(errors)));
-        return NpgsqlDataSource.Create(address);
+        return NpgsqlDataSource.Create(role is null ? address : new NpgsqlConnectionStringBuilder(address) { Options = $"-c role={role}" }.ConnectionString);
     }
 
     /// <summary>SQL, as one of <see cref="Ledger.Core.Persistence.DatabaseRoles"/>.</summary>

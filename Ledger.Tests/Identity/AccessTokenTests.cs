@@ -29,9 +29,9 @@ public sealed class AccessTokenTests(LedgerSystem system)
         var user = await system.NewUserAsync();
         await using var nowhere = NpgsqlDataSource.Create("Host=127.0.0.1;Port=1");
         var settings = Options.Create(new IdentitySettings());
-        using var revoked = new RevokedSessions(nowhere, TimeProvider.System, settings, NullLogger<RevokedSessions>.Instance);
-        var foreign = new AccessTokens(new EphemeralDataProtectionProvider(), revoked, TimeProvider.System, settings)
-            .Issue(Guid.CreateVersion7(), user.Id, CallerRoles.Operator, TimeSpan.FromMinutes(15));
+        using var revocations = new Revocations(nowhere, TimeProvider.System, settings, NullLogger<Revocations>.Instance);
+        var foreign = new AccessTokens(new EphemeralDataProtectionProvider(), revocations, TimeProvider.System, settings)
+            .Issue(Guid.CreateVersion7(), user.Id, CallerRoles.Operator, DateTime.UtcNow, TimeSpan.FromMinutes(15));
 
         (await user.Api.GetAsync("identity/me", foreign)).MustBe(401, "invalid_token");
     }
