@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Npgsql;
@@ -118,7 +119,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
             select t.command from ledger.pending_commands t
             where t.owner_id = $1
                 and ($2::uuid is null or t.id < $2)
-                and ($3::text is null or t.command ->> 'currency' = $3)
+                and ($3::text is null or t.command -> 'amount' ->> 'currency' = $3)
                 and ($4::text is null or t.command ->> 'kind' = $4)
                 and ($5::text is null or $5 = 'pending')
                 and ($6::timestamptz is null or (t.command ->> 'createdAt')::timestamptz >= $6)
@@ -159,7 +160,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         new(sql) { Parameters = { new() { Value = caller }, new() { Value = id } } };
 
     private static Entry EntryFrom(NpgsqlDataReader row, Guid owner) =>
-        new(row.GetGuid(0), owner, row.GetString(1), row.GetInt64(2), row.GetInt64(3));
+        new(row.GetGuid(0), owner, new Money(row.GetInt64(2), row.GetString(1)), row.GetInt64(3));
 
     private static Transaction PendingFrom(string command) =>
         Transaction.Pending(JsonSerializer.Deserialize(command, MessageJson.Default.Command)!);

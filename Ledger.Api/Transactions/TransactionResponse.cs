@@ -59,7 +59,7 @@ public sealed record EntryResponse(Guid AccountId, string Currency, string Amoun
         foreach (var entry in entries)
         {
             if (entry.OwnerId == caller)
-                own.Add(new(entry.AccountId, entry.Currency, currency.FormatAmount(entry.Amount), currency.FormatAmount(entry.BalanceAfter!.Value)));
+                own.Add(new(entry.AccountId, entry.Amount.Currency, currency.FormatAmount(entry.Amount), currency.FormatAmount(entry.BalanceAfter!.Value)));
         }
         return own;
     }

@@ -48,6 +48,12 @@ public sealed record Currency(string Code, string Name, int Exponent, bool Enabl
         return AmountError.None;
     }
 
+    /// <summary>Writes an amount of this currency as a decimal string in major units.</summary>
+    /// <exception cref="ArgumentException">The amount is in another currency.</exception>
+    public string FormatAmount(Money amount) => amount.Currency == Code
+        ? FormatAmount(amount.MinorUnits)
+        : throw new ArgumentException($"The amount is in {amount.Currency}, not in {Code}.", nameof(amount));
+
     /// <summary>Writes minor units as a decimal string in major units with all of the currency's digits: 1234 as <c>12.34</c>.</summary>
     public string FormatAmount(long minorUnits)
     {

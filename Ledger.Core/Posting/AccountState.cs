@@ -9,12 +9,16 @@ public struct AccountState
     public string Currency;
     public long Posted;
     public long Held;
-    /// <summary>Settlement accounts may: their balance mirrors what the world outside owes.</summary>
-    public bool AllowNegative;
+    /// <summary>How far below zero the account may go, 0 or more.</summary>
+    public long CreditLimit;
+    /// <summary>Set on settlement accounts: their balance mirrors what the world outside owes.</summary>
+    public bool IsUnlimited;
     public bool Frozen;
     /// <summary>Opened by this batch, if a command that is posted needs it.</summary>
     public bool IsNew;
+    /// <summary>Changed by this batch.</summary>
     public bool Touched;
 
-    public readonly long Available => Posted - Held;
+    /// <summary>What can be spent or held. At most 18 digits more than <see cref="Judge.BalanceLimit"/>, so the sum does not overflow.</summary>
+    public readonly long Available => Posted - Held + CreditLimit;
 }

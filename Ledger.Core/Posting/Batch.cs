@@ -99,7 +99,7 @@ internal sealed class Batch(int capacity)
                 Column(_outcomes, t => t.OwnerId),
                 Column(_outcomes, t => t.RecipientId),
                 Column(_outcomes, t => t.Currency),
-                Column(_outcomes, t => t.Amount),
+                Column(_outcomes, t => t.Amount.MinorUnits),
                 Column(_outcomes, t => t.Reference),
                 Column(_outcomes, t => t.Metadata, NpgsqlDbType.Json),
                 Column(_outcomes, t => t.CreatedAt, NpgsqlDbType.TimestampTz),
@@ -127,8 +127,8 @@ internal sealed class Batch(int capacity)
             {
                 accounts.Add(entry.AccountId);
                 transactions.Add(transaction.Id);
-                currencies.Add(entry.Currency);
-                amounts.Add(entry.Amount);
+                currencies.Add(entry.Amount.Currency);
+                amounts.Add(entry.Amount.MinorUnits);
                 balances.Add(entry.BalanceAfter);
             }
         }

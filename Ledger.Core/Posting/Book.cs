@@ -9,8 +9,8 @@ namespace Ledger.Core.Posting;
 /// </summary>
 internal sealed class Book
 {
-    /// <summary>The account of an owner whom nobody registered.</summary>
-    public const int Nobody = -1;
+    /// <summary>The place of an account whose owner is not registered.</summary>
+    public const int NoAccount = -1;
 
     private readonly Dictionary<(Guid Owner, string Currency), int> _accountOf;
     private readonly Dictionary<string, CurrencyState> _currencies = new(8);
@@ -53,13 +53,13 @@ internal sealed class Book
     /// <summary>Whether the key is in the database already: the API reserves it where it records a command as pending.</summary>
     public bool IsStored(Guid owner, string key) => _keys[(owner, key)].IsStored;
 
-    /// <summary>The account's place, also if it is yet to be opened, or <see cref="Nobody"/>.</summary>
+    /// <summary>The account's place, also if it is yet to be opened, or <see cref="NoAccount"/>.</summary>
     public int AccountOf(Guid owner, string currency)
     {
         if (_accountOf.TryGetValue((owner, currency), out var index))
             return index;
         if (!_newOwners.TryGetValue(owner, out var isFrozen))
-            return Nobody;
+            return NoAccount;
         index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true, Frozen = isFrozen });
         _accountOf[(owner, currency)] = index;
         return index;
@@ -192,7 +192,7 @@ internal sealed class Book
                     Currency = reader.GetString(1),
                     Id = reader.GetGuid(3),
                     Posted = reader.GetInt64(4),
-                    AllowNegative = true,
+                    IsUnlimited = true,
                 };
                 _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(2), Add(settlement));
             }

@@ -1,3 +1,4 @@
+using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Npgsql;
 
@@ -7,7 +8,7 @@ namespace Ledger.Core.Posting;
 /// Posts batches of commands in PostgreSQL: lock, judge, write, one commit. It knows neither HTTP nor AMQP.
 /// </summary>
 /// <remarks>
-/// A command is posted exactly once, however often and wherever it is delivered: its id is the primary key of what it
+/// An engine posts one batch at a time. A command is posted exactly once, however often and wherever it is delivered: its id is the primary key of what it
 /// leaves behind, and that is written in the commit that moves the money. Engines in several processes may work on the
 /// same accounts at the same time.
 /// </remarks>
@@ -15,6 +16,9 @@ public sealed class PostingEngine
 {
     // Neighbouring batches of one engine and the engines of several workers meet on different settlement shards.
     private int _shard = Random.Shared.Next(SettlementShards);
+
+    private readonly Movement[] _movements = new Movement[Plan.MaxMovements];
+    private readonly UndoLog _undo = new();
 
     /// <summary>How many rows share a currency's settlement balance; the migrations open as many.</summary>
     public const int SettlementShards = 16;
@@ -28,6 +32,7 @@ public sealed class PostingEngine
         NpgsqlConnection connection, IReadOnlyList<Command> commands, CancellationToken cancellationToken)
     {
         _shard = (_shard + 1) % SettlementShards;
+        _undo.Clear();
 
         // Rolled back where it ends unless it was committed: together with the writes, below.
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -40,7 +45,7 @@ public sealed class PostingEngine
         return decisions;
     }
 
-    private static Decision Decide(Command command, Book book, Batch batch)
+    private Decision Decide(Command command, Book book, Batch batch)
     {
         if (book.Outcome(command.Id) is { } known)
         {
@@ -62,44 +67,32 @@ public sealed class PostingEngine
         return new Decision(command, DecisionKind.Decided, command.Id, outcome);
     }
 
-    private static Transaction Settle(Command command, Book book)
+    private Transaction Settle(Command command, Book book)
     {
-        // Whoever was authenticated spends its own money alone. The API holds to that; a fault there ends here.
-        if (command.Kind != TransactionKind.Deposit && command.CallerId is { } caller && caller != command.OwnerId)
-            return Rejected(command, book, new Rejection(RejectionCodes.Forbidden));
-        if (book.Currency(command.Currency) is not { } currency)
-            return Rejected(command, book, new Rejection(RejectionCodes.CurrencyUnknown));
-        if (!currency.Enabled)
-            return Rejected(command, book, new Rejection(RejectionCodes.CurrencyDisabled));
-
-        var (debited, credited) = command.Kind switch
-        {
-            TransactionKind.Deposit => (currency.Settlement, book.AccountOf(command.OwnerId, command.Currency)),
-            TransactionKind.Withdrawal => (book.AccountOf(command.OwnerId, command.Currency), currency.Settlement),
-            TransactionKind.Transfer => (
-                book.AccountOf(command.OwnerId, command.Currency),
-                command.RecipientId is { } recipient ? book.AccountOf(recipient, command.Currency) : Book.Nobody),
-            _ => throw new ArgumentOutOfRangeException(nameof(command), command.Kind, "A kind of command that the engine does not post."),
-        };
-        if (debited == Book.Nobody || credited == Book.Nobody)
-            return Rejected(command, book, new Rejection(RejectionCodes.RecipientUnknown));
-
-        ref var from = ref book.Accounts[debited];
-        ref var to = ref book.Accounts[credited];
-        if (Judge.Move(ref from, ref to, command.Amount) is { } rejection)
-            return Rejected(command, book, rejection);
-
-        return Transaction.Pending(command) with
-        {
-            Status = TransactionStatus.Posted,
-            DecidedAt = book.Now,
-            Entries = [EntryOn(from, -command.Amount), EntryOn(to, command.Amount)],
-        };
+        var mark = _undo.Count;
+        var rejection = PlanCompiler.Compile(command, book, _movements, out var count)
+            ?? Judge.Apply(new Plan(_movements.AsSpan(0, count)), book.Accounts, _undo);
+        var outcome = Transaction.Pending(command) with { DecidedAt = book.Now };
+        return rejection is null
+            ? outcome with { Status = TransactionStatus.Posted, Entries = EntriesOf(_undo.Since(mark), book.Accounts) }
+            : outcome with { Status = TransactionStatus.Rejected, Rejection = rejection };
     }
 
-    private static Transaction Rejected(Command command, Book book, Rejection rejection) =>
-        Transaction.Pending(command) with { Status = TransactionStatus.Rejected, DecidedAt = book.Now, Rejection = rejection };
-
-    private static Entry EntryOn(in AccountState account, long amount) => new(
-        account.Id, account.OwnerId, account.Currency, amount, account.OwnerId is null ? null : account.Posted);
+    private static Entry[] EntriesOf(ReadOnlySpan<UndoLog.Change> changes, ReadOnlySpan<AccountState> accounts)
+    {
+        var count = 0;
+        foreach (ref readonly var change in changes)
+            count += change.Amount == 0 ? 0 : 1;
+        var entries = new Entry[count];
+        var written = 0;
+        foreach (ref readonly var change in changes)
+        {
+            if (change.Amount == 0)
+                continue;
+            ref readonly var account = ref accounts[change.Account];
+            entries[written++] = new Entry(
+                account.Id, account.OwnerId, new Money(change.Amount, account.Currency), account.OwnerId is null ? null : change.PostedAfter);
+        }
+        return entries;
+    }
 }

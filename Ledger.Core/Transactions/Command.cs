@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Ledger.Core.Currencies;
 
 namespace Ledger.Core.Transactions;
 
@@ -29,11 +30,12 @@ public sealed record Command
     /// <summary>The user whom a transfer credits; null if nobody has the address that the sender gave.</summary>
     public Guid? RecipientId { get; init; }
 
-    /// <summary>ISO 4217 code.</summary>
-    public required string Currency { get; init; }
+    /// <summary>How much moves: 1 to <see cref="Currencies.Currency.MaxAmount"/> minor units.</summary>
+    public required Money Amount { get; init; }
 
-    /// <summary>Minor units, 1 to <see cref="Currencies.Currency.MaxAmount"/>.</summary>
-    public required long Amount { get; init; }
+    /// <summary>The currency of <see cref="Amount"/>.</summary>
+    [JsonIgnore]
+    public string Currency => Amount.Currency;
 
     /// <summary>The client's own words on it, shown to both sides.</summary>
     public string? Reference { get; init; }

@@ -1,3 +1,4 @@
+using Ledger.Core.Currencies;
 using Npgsql;
 
 namespace Ledger.Core.Transactions;
@@ -65,7 +66,7 @@ public static class TransactionReader
             if (entries.TryGetValue(reader.GetGuid(0), out var sides))
             {
                 sides.Add(new Entry(
-                    reader.GetGuid(1), reader.IsDBNull(2) ? null : reader.GetGuid(2), reader.GetString(3), reader.GetInt64(4),
+                    reader.GetGuid(1), reader.IsDBNull(2) ? null : reader.GetGuid(2), new Money(reader.GetInt64(4), reader.GetString(3)),
                     reader.IsDBNull(5) ? null : reader.GetInt64(5)));
             }
         }
@@ -79,7 +80,7 @@ public static class TransactionReader
             throw new InvalidDataException($"Transaction {row.GetGuid(0)} is of a kind or status that this version does not know.");
 
         return new Transaction(
-            row.GetGuid(0), kind, status, row.GetGuid(3), row.IsDBNull(4) ? null : row.GetGuid(4), row.GetString(5), row.GetInt64(6),
+            row.GetGuid(0), kind, status, row.GetGuid(3), row.IsDBNull(4) ? null : row.GetGuid(4), new Money(row.GetInt64(6), row.GetString(5)),
             row.IsDBNull(7) ? null : row.GetString(7), row.IsDBNull(8) ? null : row.GetString(8), row.GetDateTime(9), row.GetDateTime(10),
             row.IsDBNull(11) ? null : new Rejection(row.GetString(11), row.IsDBNull(12) ? null : row.GetInt64(12)),
             entries);

@@ -1,3 +1,4 @@
+using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Npgsql;
 
@@ -37,8 +38,7 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
         Kind = kind,
         OwnerId = owner,
         RecipientId = recipient,
-        Currency = Currency,
-        Amount = amount,
+        Amount = new Money(amount, Currency),
         IdempotencyKey = key,
         RequestHash = key is null ? null : [body],
         CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),

@@ -15,11 +15,11 @@ public sealed class AsyncApiTests
 
     // With all that a transaction may have, and with nothing that it need not.
     private static readonly Transaction Full = new(
-        Guid.CreateVersion7(), TransactionKind.Transfer, TransactionStatus.Posted, Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", 1234, "r", """{"a":"b"}""", Now, Now,
-        null, [new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", -1234, 0), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), "USD", 1234, 1234)]);
+        Guid.CreateVersion7(), TransactionKind.Transfer, TransactionStatus.Posted, Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(1234, "USD"), "r", """{"a":"b"}""", Now, Now,
+        null, [new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-1234, "USD"), 0), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(1234, "USD"), 1234)]);
 
     private static readonly Transaction Bare = new(
-        Guid.CreateVersion7(), TransactionKind.Withdrawal, TransactionStatus.Rejected, Guid.CreateVersion7(), null, "USD", 1, null, null, Now, Now,
+        Guid.CreateVersion7(), TransactionKind.Withdrawal, TransactionStatus.Rejected, Guid.CreateVersion7(), null, new Money(1, "USD"), null, null, Now, Now,
         new Rejection(RejectionCodes.InsufficientFunds), []);
 
     [Fact]

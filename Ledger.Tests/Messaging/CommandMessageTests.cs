@@ -45,8 +45,8 @@ public sealed class CommandMessageTests(LedgerSystem system)
         var bad = fault switch
         {
             "a reference that no text column takes" => proper with { Reference = "a\0b" },
-            "an amount of zero" => proper with { Amount = 0 },
-            "an amount beyond the limit" => proper with { Amount = long.MaxValue },
+            "an amount of zero" => proper with { Amount = proper.Amount with { MinorUnits = 0 } },
+            "an amount beyond the limit" => proper with { Amount = proper.Amount with { MinorUnits = long.MaxValue } },
             "a transfer to oneself" => proper with { Kind = TransactionKind.Transfer, RecipientId = market.Users[0] },
             "a key without a hash" => proper with { IdempotencyKey = "k" },
             "metadata that is no JSON" => proper with { Metadata = "{" },

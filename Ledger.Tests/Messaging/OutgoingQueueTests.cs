@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Ledger.Api.Transactions;
 using Ledger.Core;
+using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 
 namespace Ledger.Tests.Messaging;
@@ -62,8 +63,7 @@ public sealed class OutgoingQueueTests
         Id = Guid.CreateVersion7(),
         Kind = TransactionKind.Deposit,
         OwnerId = Guid.CreateVersion7(),
-        Currency = "USD",
-        Amount = 1,
+        Amount = new Money(1, "USD"),
         CreatedAt = DateTime.UtcNow,
     };
 }

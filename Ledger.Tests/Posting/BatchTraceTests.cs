@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Ledger.Core;
+using Ledger.Core.Currencies;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Worker.Posting;
@@ -42,8 +43,7 @@ public sealed class BatchTraceTests
         Id = Guid.CreateVersion7(),
         Kind = TransactionKind.Deposit,
         OwnerId = Guid.CreateVersion7(),
-        Currency = "USD",
-        Amount = 1,
+        Amount = new Money(1, "USD"),
         CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
         TraceParent = traceParent,
     };

@@ -7,53 +7,110 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Posting;
 
-/// <summary>The rules of a single movement, without a database.</summary>
+/// <summary>The rules of plans, without a database.</summary>
 public sealed class JudgeTests
 {
     private const int Settlement = 0;
-    private const int Users = 4;
-    private const int FrozenUser = Users;
+    private const int Users = 5;
+    private const int FrozenUser = 4;
+    private const int UserWithCredit = 5;
+    private const long Credit = 15;
+
+    private readonly UndoLog _undo = new();
 
     [Fact]
-    public void A_movement_takes_from_one_what_it_gives_to_the_other()
+    public void A_movement_debits_one_account_and_credits_the_other()
     {
-        var (from, to) = (Account(posted: 100), Account(posted: 5));
+        AccountState[] accounts = [Account(posted: 100), Account(posted: 5)];
 
-        Assert.Null(Judge.Move(ref from, ref to, 100));
+        Assert.Null(Move(accounts, 0, 1, 100));
 
-        Assert.Equal((0, true), (from.Posted, from.Touched));
-        Assert.Equal((105, true), (to.Posted, to.Touched));
+        Assert.Equal([(0, true), (105, true)], accounts.Select(account => (account.Posted, account.Touched)));
     }
 
     [Fact]
-    public void What_is_held_is_not_available()
+    public void Held_money_is_not_available()
     {
-        var (from, to) = (Account(posted: 100, held: 40), Account());
+        AccountState[] accounts = [Account(posted: 100, held: 40), Account()];
 
-        Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 60), Judge.Move(ref from, ref to, 61));
-        Assert.Null(Judge.Move(ref from, ref to, 60));
+        Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 60), Move(accounts, 0, 1, 61));
+        Assert.Null(Move(accounts, 0, 1, 60));
     }
 
     [Fact]
-    public void Nothing_moves_to_or_from_a_frozen_account()
+    public void An_account_goes_below_zero_by_its_credit_limit_and_no_further()
     {
-        var (frozen, open) = (Account(posted: 100) with { Frozen = true }, Account(posted: 100));
+        AccountState[] accounts = [Account(posted: 10) with { CreditLimit = 30 }, Account()];
 
-        Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Judge.Move(ref frozen, ref open, 1));
-        Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Judge.Move(ref open, ref frozen, 1));
-        Assert.False(frozen.Touched || open.Touched);
+        Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 40), Move(accounts, 0, 1, 41));
+        Assert.Null(Move(accounts, 0, 1, 40));
+        Assert.Equal(-30, accounts[0].Posted);
     }
 
     [Fact]
-    public void No_balance_goes_beyond_its_limit_in_either_direction()
+    public void No_money_moves_to_or_from_a_frozen_account()
     {
-        var (settlement, user) = (Account() with { AllowNegative = true }, Account(posted: Judge.BalanceLimit - 5));
-        Assert.Equal(new Rejection(RejectionCodes.BalanceOverflow), Judge.Move(ref settlement, ref user, 6));
-        Assert.Null(Judge.Move(ref settlement, ref user, 5));
+        AccountState[] accounts = [Account(posted: 100) with { Frozen = true }, Account(posted: 100)];
 
-        var (drained, other) = (Account(posted: -Judge.BalanceLimit + 5) with { AllowNegative = true }, Account());
-        Assert.Equal(new Rejection(RejectionCodes.BalanceOverflow), Judge.Move(ref drained, ref other, 6));
-        Assert.Null(Judge.Move(ref drained, ref other, 5));
+        Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Move(accounts, 0, 1, 1));
+        Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Move(accounts, 1, 0, 1));
+        Assert.DoesNotContain(accounts, account => account.Touched);
+    }
+
+    [Fact]
+    public void A_balance_stays_within_the_limit_in_both_directions()
+    {
+        AccountState[] accounts = [Unlimited(), Account(posted: Judge.BalanceLimit - 5), Unlimited(posted: -Judge.BalanceLimit + 5), Account()];
+
+        Assert.Equal(new Rejection(RejectionCodes.BalanceOverflow), Move(accounts, 0, 1, 6));
+        Assert.Null(Move(accounts, 0, 1, 5));
+        Assert.Equal(new Rejection(RejectionCodes.BalanceOverflow), Move(accounts, 2, 3, 6));
+        Assert.Null(Move(accounts, 2, 3, 5));
+    }
+
+    [Fact]
+    public void A_plan_that_fails_in_its_last_movement_changes_nothing_and_names_the_movement()
+    {
+        AccountState[] accounts = [Account(posted: 100), Account(), Account()];
+        var before = (AccountState[])accounts.Clone();
+
+        var rejection = Judge.Apply(new Plan([new(0, 1, 60), new(1, 2, 60), new(0, 2, 41)]), accounts, _undo);
+
+        Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 40, Index: 2), rejection);
+        Assert.Equal(before, accounts);
+        Assert.Equal(0, _undo.Count);
+    }
+
+    [Fact]
+    public void A_movement_spends_what_the_movement_before_it_brought()
+    {
+        AccountState[] accounts = [Account(posted: 100), Account(), Account()];
+
+        Assert.Null(Judge.Apply(new Plan([new(0, 1, 100), new(1, 2, 97)]), accounts, _undo));
+
+        Assert.Equal([0, 3, 97], accounts.Select(account => account.Posted));
+        Assert.Equal([0L, 100, 3, 97], _undo.Since(0).ToArray().Select(change => change.PostedAfter));
+    }
+
+    [Fact]
+    public void A_capture_spends_what_it_releases()
+    {
+        AccountState[] accounts = [Account(posted: 100, held: 80), Account()];
+
+        Assert.Null(Judge.Apply(new Plan([new(0, 1, 70)], [new(0, -80)]), accounts, _undo));
+
+        Assert.Equal((30, 0), (accounts[0].Posted, accounts[0].Held));
+    }
+
+    [Fact]
+    public void A_hold_needs_what_is_available()
+    {
+        AccountState[] accounts = [Account(posted: 100, held: 80)];
+
+        Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 20), Judge.Apply(new Plan([], [new(0, 21)]), accounts, _undo));
+        Assert.Null(Judge.Apply(new Plan([], [new(0, 20)]), accounts, _undo));
+        Assert.Throws<ArgumentOutOfRangeException>(() => { Judge.Apply(new Plan([], [new(0, -101)]), accounts, _undo); });
+        Assert.Equal((100, 100), (accounts[0].Posted, accounts[0].Held));
     }
 
     [Theory]
@@ -64,77 +121,152 @@ public sealed class JudgeTests
     [InlineData(long.MaxValue)]
     public void An_amount_that_no_command_may_have_is_not_judged(long amount)
     {
-        Assert.Throws<ArgumentOutOfRangeException>(() =>
-        {
-            var (from, to) = (Account(posted: 100), Account());
-            Judge.Move(ref from, ref to, amount);
-        });
+        AccountState[] accounts = [Account(posted: 100), Account()];
+
+        Assert.Throws<ArgumentOutOfRangeException>(() => { Judge.Apply(new Plan([new(0, 1, 1), new(0, 1, amount)]), accounts, _undo); });
+        Assert.Equal([100, 0], accounts.Select(account => account.Posted));
     }
 
     [Fact]
-    public void Any_sequence_of_movements_ends_as_naive_accounting_does() => Law.HoldsForSequences(Movements, movements =>
+    public void A_plan_has_1_to_64_movements()
+    {
+        Assert.Throws<ArgumentException>(() => { _ = new Plan([]); });
+        Assert.Throws<ArgumentException>(() => { _ = new Plan(new Movement[Plan.MaxMovements + 1]); });
+        Assert.Equal(Plan.MaxMovements, new Plan(new Movement[Plan.MaxMovements]).Movements.Length);
+    }
+
+    [Fact]
+    public void A_plan_of_one_movement_allocates_nothing()
+    {
+        AccountState[] accounts = [Unlimited(), Account()];
+        Run(100);
+        _undo.Clear();
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Run(100);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        void Run(int plans)
+        {
+            for (var i = 0; i < plans; i++)
+            {
+                var movement = new Movement(0, 1, 1);
+                Judge.Apply(new Plan(new ReadOnlySpan<Movement>(in movement)), accounts, _undo);
+            }
+        }
+    }
+
+    [Fact]
+    public void Any_sequence_of_plans_ends_as_naive_accounting_does() => Law.HoldsForSequences(Plans, plans =>
     {
         var accounts = Accounts();
-        var naive = new Int128[accounts.Length];
-        foreach (var (from, to, amount) in movements)
+        var naive = Naive();
+        var undo = new UndoLog();
+        foreach (var (effects, movements) in plans)
         {
-            var (before, after) = (accounts[from], accounts[to]);
-            var rejection = Judge.Move(ref accounts[from], ref accounts[to], amount);
+            // A release of more than is held is no plan that a compiler makes.
+            if (effects.Any(effect => effect.Amount < 0 && naive.Held[effect.Account] + effect.Amount < 0))
+                continue;
+            var before = (AccountState[])accounts.Clone();
+            var mark = undo.Count;
+            var rejection = Judge.Apply(new Plan(movements, effects), accounts, undo);
 
-            Assert.Equal(Expected(naive, from, to, amount), rejection?.Code);
+            Assert.Equal(naive.Apply(effects, movements), rejection?.Code);
             if (rejection is null)
-                (naive[from], naive[to]) = (naive[from] - amount, naive[to] + amount);
-            else
-                Assert.Equal((before, after), (accounts[from], accounts[to]));
+                continue;
+            Assert.Equal(before, accounts);
+            Assert.Equal(mark, undo.Count);
         }
 
-        Assert.Equal(naive, accounts.Select(account => (Int128)account.Posted));
+        Assert.Equal(naive.Posted, accounts.Select(account => (Int128)account.Posted));
+        Assert.Equal(naive.Held, accounts.Select(account => (Int128)account.Held));
         Assert.Equal(0, accounts.Aggregate((Int128)0, (sum, account) => sum + account.Posted));
-        Assert.All(accounts, account => Assert.True(account.AllowNegative || account.Available >= 0));
+        Assert.All(accounts, account => Assert.True(account.IsUnlimited || account.Available >= 0));
     });
+
+    [Fact]
+    public void Any_sequence_of_plans_can_be_taken_back_together() => Law.HoldsForSequences(
+        from plan in Plans from isCommitted in Gen.Elements(true, false, false) select (plan, isCommitted),
+        sequence =>
+        {
+            var accounts = Accounts();
+            var undo = new UndoLog();
+            foreach (var ((effects, movements), _) in sequence.Where(item => item.isCommitted))
+                Apply(effects, movements);
+            var (before, mark) = ((AccountState[])accounts.Clone(), undo.Count);
+
+            foreach (var ((effects, movements), _) in sequence.Where(item => !item.isCommitted))
+                Apply(effects, movements);
+            undo.RollBack(mark, accounts);
+
+            Assert.Equal(before, accounts);
+            Assert.Equal(mark, undo.Count);
+
+            void Apply(HoldEffect[] effects, Movement[] movements)
+            {
+                if (effects.All(effect => effect.Amount > 0 || accounts[effect.Account].Held + effect.Amount >= 0))
+                    Judge.Apply(new Plan(movements, effects), accounts, undo);
+            }
+        });
 
     [Fact]
     public void Any_order_of_independent_movements_gives_the_same_balances() => Law.HoldsForSequences(
         from movement in Movements from turn in Gen.Choose(0, int.MaxValue) select (movement, turn),
         sequence =>
         {
-            // Money in and out of each user, amounts far from the limits: whatever one user does is nothing to the others.
+            // Money in and out of each user, amounts far from the limits: what one user does does not concern the others.
             var independent = sequence
                 .Where(item => (item.movement.From == Settlement) != (item.movement.To == Settlement))
-                .Select((item, place) => (item.movement.From, item.movement.To, Amount: item.movement.Amount % 1000 + 1, item.turn, place))
+                .Select((item, place) => (Movement: item.movement with { Amount = item.movement.Amount % 1000 + 1 }, item.turn, place))
                 .ToArray();
 
             // Another interleaving, in which each user's own order stays.
-            var turns = independent.GroupBy(item => item.From + item.To).ToDictionary(user => user.Key, user => new Queue<int>(user.Select(item => item.turn).Order()));
-            var other = independent.Select(item => (item, turn: turns[item.From + item.To].Dequeue())).OrderBy(item => item.turn).ThenBy(item => item.item.place).Select(item => item.item);
+            var turns = independent.GroupBy(item => item.Movement.From + item.Movement.To).ToDictionary(user => user.Key, user => new Queue<int>(user.Select(item => item.turn).Order()));
+            var other = independent.Select(item => (item, turn: turns[item.Movement.From + item.Movement.To].Dequeue())).OrderBy(item => item.turn).ThenBy(item => item.item.place).Select(item => item.item);
 
-            Assert.Equal(BalancesAfter(independent.Select(item => (item.From, item.To, item.Amount))), BalancesAfter(other.Select(item => (item.From, item.To, item.Amount))));
+            Assert.Equal(BalancesAfter(independent.Select(item => item.Movement)), BalancesAfter(other.Select(item => item.Movement)));
         });
 
-    private static IEnumerable<long> BalancesAfter(IEnumerable<(int From, int To, long Amount)> movements)
+    private Rejection? Move(AccountState[] accounts, int from, int to, long amount) => Judge.Apply(new Plan([new(from, to, amount)]), accounts, _undo);
+
+    private static IEnumerable<long> BalancesAfter(IEnumerable<Movement> movements)
     {
         var accounts = Accounts();
-        foreach (var (from, to, amount) in movements)
-            Judge.Move(ref accounts[from], ref accounts[to], amount);
+        var undo = new UndoLog();
+        foreach (var movement in movements)
+            Judge.Apply(new Plan([movement]), accounts, undo);
         return accounts.Select(account => account.Posted);
     }
 
-    private static string? Expected(Int128[] balances, int from, int to, long amount) =>
-        from == FrozenUser || to == FrozenUser ? RejectionCodes.AccountFrozen
-        : from != Settlement && balances[from] < amount ? RejectionCodes.InsufficientFunds
-        : balances[from] - amount < -Judge.BalanceLimit || balances[to] + amount > Judge.BalanceLimit ? RejectionCodes.BalanceOverflow
-        : null;
-
     // Small amounts, so that balances are hit exactly; and huge ones, so that limits are.
-    private static Gen<(int From, int To, long Amount)> Movements =>
+    private static Gen<Movement> Movements =>
         from @from in Gen.Frequency((2, Gen.Constant(Settlement)), (3, Gen.Choose(1, Users)))
         from to in Gen.Choose(0, Users).Where(to => to != @from)
         from amount in Gen.Frequency((6, Gen.Choose(1, 20).Select(amount => (long)amount)), (1, Gen.Elements(Currency.MaxAmount, Currency.MaxAmount / 2)))
-        select (@from, to, amount);
+        select new Movement(@from, to, amount);
+
+    private static Gen<HoldEffect> HoldEffects =>
+        from account in Gen.Choose(1, Users)
+        from amount in Gen.Choose(-10, 10).Where(amount => amount != 0)
+        select new HoldEffect(account, amount);
+
+    private static Gen<(HoldEffect[] Effects, Movement[] Movements)> Plans =>
+        from count in Gen.Frequency((4, Gen.Constant(1)), (2, Gen.Choose(2, 4)), (1, Gen.Constant(Plan.MaxMovements)))
+        from movements in Movements.ArrayOf(count)
+        from effects in Gen.Frequency((3, Gen.Constant<HoldEffect[]>([])), (1, HoldEffects.Select(effect => (HoldEffect[])[effect])))
+        from isHoldOnly in Gen.Elements(false, false, true)
+        select (effects, isHoldOnly && effects.Length > 0 ? [] : movements);
 
     private static AccountState[] Accounts() =>
-        [Account() with { AllowNegative = true }, .. Enumerable.Range(1, Users).Select(user => Account() with { Frozen = user == FrozenUser })];
+    [
+        Unlimited(),
+        .. Enumerable.Range(1, Users).Select(user => Account() with { Frozen = user == FrozenUser, CreditLimit = user == UserWithCredit ? Credit : 0 }),
+    ];
+
+    private static NaiveAccounts Naive() => new([null, .. Enumerable.Range(1, Users).Select(user => (long?)(user == UserWithCredit ? Credit : 0))], FrozenUser);
 
     private static AccountState Account(long posted = 0, long held = 0) =>
         new() { Id = Guid.NewGuid(), Currency = "TST", Posted = posted, Held = held };
+
+    private static AccountState Unlimited(long posted = 0) => Account(posted) with { IsUnlimited = true };
 }

@@ -4,14 +4,17 @@ using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Posting;
 
-/// <summary>The ledger as a dictionary: one command after the other, nothing stored, nothing shared. What the engine must agree with.</summary>
+/// <summary>The ledger as a dictionary: one command after the other, nothing stored, nothing shared. The engine must agree with it.</summary>
 internal sealed class NaiveLedger(Market market)
 {
-    private readonly Dictionary<Guid, Int128> _balances = market.Users.ToDictionary(user => user, _ => (Int128)0);
+    private const int Shards = PostingEngine.SettlementShards;
+
+    // The settlement shards, then the users.
+    private readonly NaiveAccounts _accounts = new([.. Enumerable.Repeat((long?)null, Shards), .. market.Users.Select(_ => (long?)0)]);
     private readonly Dictionary<Guid, (DecisionKind, Guid, string?)> _decided = [];
     private readonly Dictionary<(Guid Owner, string Key), Command> _keys = [];
 
-    public Int128 BalanceOf(Guid user) => _balances[user];
+    public Int128 BalanceOf(Guid user) => _accounts.Posted[AccountOf(user)!.Value];
 
     /// <summary>What the engine must say: where the answer comes from, which transaction it is, and <c>posted</c> or the reason why not.</summary>
     public (DecisionKind Kind, Guid Transaction, string? Outcome) Decide(Command command)
@@ -33,24 +36,18 @@ internal sealed class NaiveLedger(Market market)
 
     private string Settle(Command command)
     {
-        Guid? from = command.Kind == TransactionKind.Deposit ? null : command.OwnerId;
-        var to = command.Kind switch
+        var own = AccountOf(command.OwnerId)!.Value;
+        var settlement = _decided.Count % Shards;
+        var (from, to) = command.Kind switch
         {
-            TransactionKind.Deposit => command.OwnerId,
-            TransactionKind.Transfer => command.RecipientId ?? Guid.Empty,
-            _ => (Guid?)null,
+            TransactionKind.Deposit => (settlement, own),
+            TransactionKind.Withdrawal => (own, settlement),
+            _ => (own, AccountOf(command.RecipientId)),
         };
-        if (to is { } recipient && !_balances.ContainsKey(recipient))
-            return RejectionCodes.RecipientUnknown;
-        if (from is { } owner && _balances[owner] < command.Amount)
-            return RejectionCodes.InsufficientFunds;
-        if (to is { } credited && _balances[credited] + command.Amount > Judge.BalanceLimit)
-            return RejectionCodes.BalanceOverflow;
-
-        if (from is { } debit)
-            _balances[debit] -= command.Amount;
-        if (to is { } credit)
-            _balances[credit] += command.Amount;
-        return "posted";
+        return to is { } credited
+            ? _accounts.Apply([], [new Movement(from, credited, command.Amount.MinorUnits)]) ?? "posted"
+            : RejectionCodes.RecipientUnknown;
     }
+
+    private int? AccountOf(Guid? user) => market.Users.Index().Where(item => item.Item == user).Select(item => (int?)item.Index + Shards).FirstOrDefault();
 }

@@ -1,3 +1,4 @@
+using Ledger.Core.Currencies;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
@@ -42,8 +43,7 @@ public sealed class OwnershipTests(LedgerSystem system)
             OwnerId = owner.Id,
             CallerId = caller,
             RecipientId = recipient,
-            Currency = "USD",
-            Amount = 100,
+            Amount = new Money(100, "USD"),
             CreatedAt = DateTime.UtcNow,
         };
         return Assert.Single(await new PostingEngine().PostAsync(connection, [command], CancellationToken.None));

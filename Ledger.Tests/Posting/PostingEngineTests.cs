@@ -21,7 +21,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
         var decision = Assert.Single(await PostAsync(market, market.Transfer(alice, bob, 300)));
 
         Assert.Equal((DecisionKind.Decided, TransactionStatus.Posted), (decision.Kind, decision.Outcome!.Status));
-        Assert.Equal([(alice, -300L, 700L), (bob, 300L, 300L)], decision.Outcome.Entries.Select(entry => (entry.OwnerId!.Value, entry.Amount, entry.BalanceAfter!.Value)));
+        Assert.Equal([(alice, -300L, 700L), (bob, 300L, 300L)], decision.Outcome.Entries.Select(entry => (entry.OwnerId!.Value, entry.Amount.MinorUnits, entry.BalanceAfter!.Value)));
         Assert.Equal((700, 300, -1000), (await market.BalanceAsync(alice), await market.BalanceAsync(bob), await market.SettlementAsync()));
     }
 
@@ -136,7 +136,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
         await PostAsync(market, market.Deposit(market.Users[0], 100));
         await Books.ExecuteAsync(market.Database, "update ledger.currencies set enabled = false where code = $1", market.Currency);
 
-        var decisions = await PostAsync(market, market.Withdrawal(market.Users[0], 1), market.Deposit(market.Users[0], 1) with { Currency = "NOSUCH" });
+        var decisions = await PostAsync(market, market.Withdrawal(market.Users[0], 1), market.Deposit(market.Users[0], 1) with { Amount = new Money(1, "NOSUCH") });
 
         Assert.Equal([RejectionCodes.CurrencyDisabled, RejectionCodes.CurrencyUnknown], decisions.Select(decision => decision.Outcome!.Rejection?.Code));
         Assert.Equal(100, await market.BalanceAsync(market.Users[0]));
@@ -226,14 +226,14 @@ public sealed class PostingEngineTests(LedgerSystem system)
         var decisions = await Task.WhenAll(work.Select(batches => Task.Run(() => PostManyAsync(market, batches))));
 
         var posted = decisions.SelectMany(all => all).Where(decision => decision.Outcome!.Status == TransactionStatus.Posted).ToList();
-        var withdrawn = posted.Where(decision => decision.Command.Kind == TransactionKind.Withdrawal).Sum(decision => decision.Command.Amount);
+        var withdrawn = posted.Where(decision => decision.Command.Kind == TransactionKind.Withdrawal).Sum(decision => decision.Command.Amount.MinorUnits);
         var left = await Task.WhenAll(market.Users.Select(market.BalanceAsync));
         Assert.Equal(3000 - withdrawn, left.Sum());
         Assert.Equal(-left.Sum(), await market.SettlementAsync());
         Assert.All(left, balance => Assert.True(balance >= 0));
         foreach (var (user, balance) in market.Users.Zip(left))
         {
-            var expected = 1000 + posted.Sum(decision => decision.Command.RecipientId == user ? decision.Command.Amount : decision.Command.OwnerId == user ? -decision.Command.Amount : 0);
+            var expected = 1000 + posted.Sum(decision => decision.Command.RecipientId == user ? decision.Command.Amount.MinorUnits : decision.Command.OwnerId == user ? -decision.Command.Amount.MinorUnits : 0);
             Assert.Equal(expected, balance);
         }
         Assert.Equal(work.Sum(batches => batches.Sum(batch => batch.Length)), decisions.Sum(all => all.Count));

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Ledger.Core.Currencies;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Core.Verification;
@@ -138,8 +139,7 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
             Id = Guid.CreateVersion7(),
             Kind = kind,
             OwnerId = owner,
-            Currency = "JPY",
-            Amount = amount,
+            Amount = new Money(amount, "JPY"),
             IdempotencyKey = key,
             RequestHash = key is null ? null : [1],
             CreatedAt = DateTime.UtcNow,
