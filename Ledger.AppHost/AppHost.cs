@@ -32,25 +32,15 @@ return CommandLine.Run(args, options =>
         .WithReference(database).WaitFor(database);
 
     var apis = Enumerable.Range(0, options.Apis).Select(index =>
-        builder.AddProgram<Projects.Ledger_Api>(Services.Numbered(ResourceNames.Api, index), "Ledger.Api.dll")
-            // The services trust the proxies that Ledger__Http__KnownProxies names, and no other.
-            .DisableForwardedHeaders()
-            .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
-            .WithReference(database).WaitForCompletion(migrations)
-            .WithReference(messaging).WaitFor(messaging)
+    {
+        var name = Services.Numbered(ResourceNames.Api, index);
+        return Service<Projects.Ledger_Api>(name, "Ledger.Api.dll", isRun ? Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, name, "--port") : 0)
             .WithExternalHttpEndpoints()
-            .WithHttpHealthCheck("/health")
-            .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" })
-            .OnThisMachine(isRun ? Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, Services.Numbered(ResourceNames.Api, index), "--port") : 0, options, data)).ToList();
+            .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" });
+    }).ToList();
 
     var workers = Enumerable.Range(0, options.Workers).Select(index =>
-        builder.AddProgram<Projects.Ledger_Worker>(Services.Numbered(ResourceNames.Worker, index), "Ledger.Worker.dll")
-            .DisableForwardedHeaders()
-            .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
-            .WithReference(database).WaitForCompletion(migrations)
-            .WithReference(messaging).WaitFor(messaging)
-            .WithHttpHealthCheck("/health")
-            .OnThisMachine(isRun ? Ports.Free() : 0, options, data)).ToList();
+        Service<Projects.Ledger_Worker>(Services.Numbered(ResourceNames.Worker, index), "Ledger.Worker.dll", isRun ? Ports.Free() : 0)).ToList();
 
     if (isRun && apis.Count > 0)
     {
@@ -69,4 +59,14 @@ return CommandLine.Run(args, options =>
             builder.AlongsideTheRun((services, token) => ActivatorUtilities.CreateInstance<Supervisor>(services).RunAsync(token));
     }
     return builder;
+
+    IResourceBuilder<ProjectResource> Service<TProject>(string name, string assembly, int port) where TProject : IProjectMetadata, new() =>
+        builder.AddProgram<TProject>(name, assembly)
+            // The services trust the proxies that Ledger__Http__KnownProxies names, and no other.
+            .DisableForwardedHeaders()
+            .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
+            .WithReference(database).WaitForCompletion(migrations)
+            .WithReference(messaging).WaitFor(messaging)
+            .WithHttpHealthCheck("/health")
+            .OnThisMachine(port, options, data);
 });

@@ -43,16 +43,16 @@ internal sealed class Supervisor(
             if (life.IsStopping || lifetime.ApplicationStopping.IsCancellationRequested || (snapshot.ExitCode ?? -1) == 0)
                 continue;
             if (life.IsReady)
-                _ = StartAgainAsync(id, snapshot.ExitCode, life, stoppingToken);
+                _ = StartAgainAsync(id, resource.Name, snapshot.ExitCode, life, stoppingToken);
             else if (!resource.Annotations.OfType<ExplicitStartupAnnotation>().Any())
                 await GiveUpAsync(id, resource.Name, snapshot.ExitCode);
         }
     }
 
-    private async Task StartAgainAsync(string id, int? exitCode, Life life, CancellationToken stoppingToken)
+    private async Task StartAgainAsync(string id, string name, int? exitCode, Life life, CancellationToken stoppingToken)
     {
         life.Pause = TimeProvider.System.GetElapsedTime(life.ReadySince) > s_longEnough ? s_firstPause : TimeSpan.FromTicks(Math.Min(life.Pause.Ticks * 2, s_longestPause.Ticks));
-        await Console.Error.WriteLineAsync($"ledger: {id} ended with exit code {exitCode}; it is started again in {life.Pause.TotalSeconds:0.0} s.");
+        await Console.Error.WriteLineAsync($"ledger: {name} ended with exit code {exitCode}; it is started again in {life.Pause.TotalSeconds:0.0} s.");
         try
         {
             await Task.Delay(life.Pause, stoppingToken);

@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace Ledger.AppHost.Output;
 
 /// <summary>Writes the processes' lines to the console, each after the name of its process.</summary>
-internal static class LogPrinter
+internal static partial class LogPrinter
 {
     private static readonly int[] s_colours = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
     private static readonly bool s_isColoured = !Console.IsOutputRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
@@ -14,7 +16,7 @@ internal static class LogPrinter
         {
             if (!s_isColoured)
             {
-                Console.WriteLine($"{process,-10}| {line}");
+                Console.WriteLine($"{process,-10}| {Colours().Replace(line, "")}");
                 return;
             }
             if (!s_colourOf.TryGetValue(process, out var colour))
@@ -29,4 +31,8 @@ internal static class LogPrinter
         lock (s_gate)
             Console.WriteLine(text);
     }
+
+    // The services write colours although their output is redirected: Aspire asks them to, for its dashboard.
+    [GeneratedRegex(@"\e\[[0-9;]*m")]
+    private static partial Regex Colours();
 }
