@@ -34,13 +34,15 @@ return CommandLine.Run(args, options =>
     var apis = Enumerable.Range(0, options.Apis).Select(index =>
     {
         var name = Services.Numbered(ResourceNames.Api, index);
-        return Service<Projects.Ledger_Api>(name, "Ledger.Api.dll", isRun ? Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, name, "--port") : 0)
+        return Service<Projects.Ledger_Api>(name, "Ledger.Api.dll")
             .WithExternalHttpEndpoints()
-            .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" });
+            .WithUrlForEndpoint("http", _ => new() { Url = "/scalar", DisplayText = "Scalar" })
+            .OnThisMachine(isRun ? Ports.Claim(options.ApiPort == 0 ? 0 : options.ApiPort + index, name, "--port") : 0, options, data);
     }).ToList();
 
     var workers = Enumerable.Range(0, options.Workers).Select(index =>
-        Service<Projects.Ledger_Worker>(Services.Numbered(ResourceNames.Worker, index), "Ledger.Worker.dll", isRun ? Ports.Free() : 0)).ToList();
+        Service<Projects.Ledger_Worker>(Services.Numbered(ResourceNames.Worker, index), "Ledger.Worker.dll")
+            .OnThisMachine(isRun ? Ports.Free() : 0, options, data)).ToList();
 
     if (isRun && apis.Count > 0)
     {
@@ -60,13 +62,12 @@ return CommandLine.Run(args, options =>
     }
     return builder;
 
-    IResourceBuilder<ProjectResource> Service<TProject>(string name, string assembly, int port) where TProject : IProjectMetadata, new() =>
+    IResourceBuilder<ProjectResource> Service<TProject>(string name, string assembly) where TProject : IProjectMetadata, new() =>
         builder.AddProgram<TProject>(name, assembly)
             // The services trust the proxies that Ledger__Http__KnownProxies names, and no other.
             .DisableForwardedHeaders()
             .WithReferenceEnvironment(ReferenceEnvironmentInjectionFlags.ConnectionString)
             .WithReference(database).WaitForCompletion(migrations)
             .WithReference(messaging).WaitFor(messaging)
-            .WithHttpHealthCheck("/health")
-            .OnThisMachine(port, options, data);
+            .WithHttpHealthCheck("/health");
 });
