@@ -8,7 +8,7 @@ namespace Ledger.Tests.Harness;
 /// One more API or worker with options of its own. The AppHost's model is fixed once it is built, so the tests start these
 /// themselves, from what the build made.
 /// </summary>
-internal sealed class ExtraProcess : LedgerProcess, IAsyncDisposable
+internal sealed class ExtraProcess : LedgerProcess, IDisposable, IAsyncDisposable
 {
     private static readonly string s_configuration = typeof(ExtraProcess).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration;
 
@@ -58,6 +58,9 @@ internal sealed class ExtraProcess : LedgerProcess, IAsyncDisposable
         _process = process;
         return Task.CompletedTask;
     }
+
+    /// <summary>Ends it at once.</summary>
+    public void Dispose() => Kill();
 
     public async ValueTask DisposeAsync()
     {

@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace Ledger.Tests.Harness;
 
 /// <summary>One API process, as anybody may call it. It never retries: a test sees what was answered.</summary>
-public sealed class LedgerApi(Uri address) : IDisposable
+public sealed class LedgerApi(Uri address, IDisposable? process = null) : IDisposable
 {
     /// <summary>What every test user has.</summary>
     public const string Password = "correct horse battery";
@@ -57,7 +57,11 @@ public sealed class LedgerApi(Uri address) : IDisposable
         return new LedgerUser(this, registered.Json.GetProperty("userId").GetGuid(), email, login["accessToken"]!);
     }
 
-    public void Dispose() => _http.Dispose();
+    public void Dispose()
+    {
+        _http.Dispose();
+        process?.Dispose();
+    }
 
     private static HttpRequestMessage Request(HttpMethod method, string path, string? token)
     {

@@ -70,9 +70,12 @@ public sealed class LedgerSystem : IAsyncDisposable
     /// <summary>Where Prometheus finds the metrics of the two APIs and the two workers.</summary>
     public async Task<IReadOnlyList<Uri>> MetricsAsync() => (await _running.Value).Metrics;
 
-    /// <summary>One more API of the same system, with options of its own. The test disposes of the client; the process ends with the system.</summary>
-    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment) =>
-        new((await StartApiProcessAsync(environment)).Address!);
+    /// <summary>One more API of the same system, with options of its own. The process ends when the test disposes of the client.</summary>
+    internal async Task<LedgerApi> StartApiAsync(params (string Option, string Value)[] environment)
+    {
+        var process = await StartApiProcessAsync(environment);
+        return new LedgerApi(process.Address!, (IDisposable)process);
+    }
 
     /// <summary>The same, for a test that needs the process itself.</summary>
     internal async Task<LedgerProcess> StartApiProcessAsync(params (string Option, string Value)[] environment) =>
