@@ -45,17 +45,18 @@ public static class IdentityEndpoints
     }
 
     private static async Task<Results<Created<RegisterResponse>, ProblemHttpResult>> RegisterAsync(
-        RegisterRequest request, HttpContext context, UserManager<User> users)
+        RegisterRequest request, HttpContext context, UserManager<User> users, NpgsqlDataSource database)
     {
         var errors = new Dictionary<string, string[]>();
-        if (!RegisteredEmail.IsEmail(request.Email))
-            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : $"{Sent.Quoted(request.Email)} is not an e-mail address."];
+        var email = request.Email is null ? null : await RegisteredEmail.CanonicalAsync(database, request.Email, context.RequestAborted);
+        if (!RegisteredEmail.IsEmail(email))
+            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : $"{Sent.Quoted(request.Email)} is not an e-mail address, or has blanks or invisible characters."];
         if (Passwords.ErrorOf(request.Password, request.Email) is { } error)
             errors["password"] = [error];
         if (errors.Count > 0)
             return Problem.Invalid(context, errors);
 
-        var user = new User { Id = Guid.CreateVersion7(), UserName = request.Email, Email = request.Email };
+        var user = new User { Id = Guid.CreateVersion7(), UserName = email, Email = email };
         IdentityResult result;
         try
         {

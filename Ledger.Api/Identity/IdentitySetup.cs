@@ -18,6 +18,7 @@ public static class IdentitySetup
         builder.AddLedgerOptions<IdentitySettings>("Identity");
         var services = builder.Services;
 
+        services.AddSingleton<ILookupNormalizer, EmailKeys>();
         services.AddIdentityCore<User>(options =>
             {
                 options.User.RequireUniqueEmail = true;

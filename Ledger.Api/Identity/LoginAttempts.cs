@@ -18,14 +18,15 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
     /// <summary>Checks the password of the user with this e-mail address.</summary>
     public async Task<LoginAttempt> CheckAsync(HttpContext context, string email, string password)
     {
-        var address = Secrets.Hash(RegisteredEmail.Normalize(email));
+        var key = await RegisteredEmail.KeyAsync(database, email, context.RequestAborted);
+        var address = Secrets.Hash(key);
         // Counted before the hash is computed, so that parallel guesses cannot outrun the count. A client that disconnects from here
         // on does not cancel the attempt.
         var (isAdmitted, lockedFor) = await CountAsync(address);
         if (!isAdmitted)
             return new LoginAttempt(LoginOutcome.Locked, RetryAfter: lockedFor);
 
-        var (candidate, verdict) = await VerifyAsync(email, password);
+        var (candidate, verdict) = await VerifyAsync(key, password);
         if (candidate is null || verdict == PasswordVerificationResult.Failed)
         {
             await database.ExecuteAsync(AuditTrail.EntryOfUnknown(context, AuditActions.SignInFailed, candidate?.Id.ToString()));
@@ -39,7 +40,7 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
             if (await RehashAsync(candidate, password) is { } rehashed)
                 return new LoginAttempt(LoginOutcome.Succeeded, candidate.Id, rehashed);
             // Another login rehashed the password, or it was changed: check against the current hash.
-            (candidate, verdict) = await VerifyAsync(email, password);
+            (candidate, verdict) = await VerifyAsync(key, password);
             if (candidate is null || verdict == PasswordVerificationResult.Failed)
                 return new LoginAttempt(LoginOutcome.Failed);
         }
@@ -74,12 +75,12 @@ public sealed class LoginAttempts(NpgsqlDataSource database, IPasswordHasher<Use
         return (batch.BatchCommands[0].RecordsAffected == 1, lockedFor);
     }
 
-    private async Task<(Candidate? Candidate, PasswordVerificationResult Verdict)> VerifyAsync(string email, string password)
+    private async Task<(Candidate? Candidate, PasswordVerificationResult Verdict)> VerifyAsync(string emailKey, string password)
     {
         Candidate? candidate = null;
         await using (var find = database.CreateCommand("select id, password_hash, frozen_at is not null from identity.users where normalized_email = $1"))
         {
-            find.Parameters.Add(new() { Value = RegisteredEmail.Normalize(email) });
+            find.Parameters.Add(new() { Value = emailKey });
             await using var reader = await find.ExecuteReaderAsync(CancellationToken.None);
             if (await reader.ReadAsync(CancellationToken.None) && !reader.IsDBNull(1))
                 candidate = new Candidate(reader.GetGuid(0), reader.GetString(1), reader.GetBoolean(2));

@@ -19,14 +19,14 @@ public sealed class Recipients(NpgsqlDataSource database) : IDisposable
     {
         if (Guid.TryParseExact(to, "D", out var id))
             return ValueTask.FromResult<Guid?>(id);
-        var email = RegisteredEmail.Normalize(to);
-        return _byEmail.TryGetValue(email, out Guid known) ? ValueTask.FromResult<Guid?>(known) : new(LookUpAsync(email, cancellationToken));
+        return _byEmail.TryGetValue(to, out Guid known) ? ValueTask.FromResult<Guid?>(known) : new(LookUpAsync(to, cancellationToken));
     }
 
     private async Task<Guid?> LookUpAsync(string email, CancellationToken cancellationToken)
     {
+        var key = await RegisteredEmail.KeyAsync(database, email, cancellationToken);
         await using var command = database.CreateCommand("select id from identity.users where normalized_email = $1");
-        command.Parameters.Add(new() { Value = email });
+        command.Parameters.Add(new() { Value = key });
         if (await command.ExecuteScalarAsync(cancellationToken) is not Guid id)
             return null;
         _byEmail.Set(email, id, new MemoryCacheEntryOptions { Size = 1 });

@@ -76,7 +76,7 @@ internal static class UserEndpoints
         command.Parameters.Add(new() { Value = id ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
         command.Parameters.Add(new()
         {
-            Value = string.IsNullOrEmpty(query) || id is not null ? DBNull.Value : RegisteredEmail.Normalize(query),
+            Value = string.IsNullOrEmpty(query) || id is not null ? DBNull.Value : await RegisteredEmail.KeyAsync(database, query, cancellationToken),
             NpgsqlDbType = NpgsqlDbType.Text,
         });
         command.Parameters.Add(new() { Value = pageSize + 1 });

@@ -31,6 +31,13 @@ internal static class OperatorCommand
 
     private static async Task<int> CreateAsync(NpgsqlDataSource database, string email, string role, CancellationToken cancellationToken)
     {
+        email = await RegisteredEmail.CanonicalAsync(database, email, cancellationToken);
+        if (!RegisteredEmail.IsEmail(email))
+        {
+            await Console.Error.WriteLineAsync("ledger: --email takes an e-mail address.");
+            return 2;
+        }
+        var key = RegisteredEmail.KeyOf(email);
         var password = Secrets.New("");
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -44,7 +51,7 @@ internal static class OperatorCommand
             {
                 new() { Value = Guid.CreateVersion7() },
                 new() { Value = email },
-                new() { Value = RegisteredEmail.Normalize(email) },
+                new() { Value = key },
                 new() { Value = PasswordHashing.Create().HashPassword(new User(), password) },
                 new() { Value = Guid.NewGuid().ToString() },
                 new() { Value = Guid.NewGuid().ToString() },
@@ -54,7 +61,7 @@ internal static class OperatorCommand
 
         await using var find = new NpgsqlCommand("select id from identity.users where normalized_email = $1", connection, transaction)
         {
-            Parameters = { new() { Value = RegisteredEmail.Normalize(email) } },
+            Parameters = { new() { Value = key } },
         };
         var id = (Guid)(await find.ExecuteScalarAsync(cancellationToken))!;
         await using var grant = new NpgsqlBatch(connection, transaction)
@@ -94,7 +101,7 @@ internal static class OperatorCommand
             where u.normalized_email = $1 and r.name = $2 and ur.user_id = u.id and ur.role_id = r.id returning u.id
             """, connection, transaction)
         {
-            Parameters = { new() { Value = RegisteredEmail.Normalize(email) }, new() { Value = role } },
+            Parameters = { new() { Value = await RegisteredEmail.KeyAsync(database, email, cancellationToken) }, new() { Value = role } },
         };
         if (await revoke.ExecuteScalarAsync(cancellationToken) is not Guid user)
         {

@@ -27,7 +27,7 @@ public sealed class ValidationMessageTests(LedgerSystem system)
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","metadata":{"a":"\u0000"}}""", "metadata", "\"a\"", "control characters")]
     [InlineData("transfers", """{"to":"bob","currency":"USD","amount":"1.00"}""", "to", "\"bob\" is neither a user id nor an e-mail address")]
     [InlineData("transfers", """{"currency":"USD","amount":"1.00"}""", "to", "Is required", "a user id or an e-mail address")]
-    [InlineData("identity/register", """{"email":"bob","password":"short"}""", "email", "\"bob\" is not an e-mail address")]
+    [InlineData("identity/register", """{"email":"bob","password":"short"}""", "email", "\"bob\" is not an e-mail address", "blanks")]
     [InlineData("identity/register", """{"email":"bob","password":"short"}""", "password", "Has 5 characters", "8 to 128")]
     [InlineData("identity/register", "{}", "password", "Is required", "8 to 128")]
     public async Task Message_says_what_was_sent_and_what_is_wanted(string path, string body, string field, params string[] parts)
