@@ -22,7 +22,7 @@ internal static class CommandLine
     private static readonly Option<string?> s_data = new("--data") { Description = "Data directory of native servers, kept between runs. Default: .ledger/run in the repository", HelpName = "directory" };
     private static readonly Option<bool> s_ephemeral = new("--ephemeral") { Description = "Fresh data, deleted at the end" };
     private static readonly Option<int> s_dashboardPort = Number("--dashboard-port", "Port of the Aspire dashboard", s_defaults.DashboardPort, 65_000);
-    private static readonly Option<bool> s_noDashboard = new("--no-dashboard") { Description = "No Aspire dashboard: 0.3 GB less memory" };
+    private static readonly Option<bool> s_noDashboard = new("--no-dashboard") { Description = "No Aspire dashboard: 0.2 GB less memory" };
     private static readonly Option<string> s_environment = new("--environment") { Description = "ASPNETCORE_ENVIRONMENT of API and worker", HelpName = "name", DefaultValueFactory = _ => s_defaults.Environment };
     private static readonly Option<bool> s_monitoring = new("--monitoring") { Description = "Prometheus too, and with containers Grafana with the ledger's dashboard" };
     private static readonly Option<bool> s_test = new("--test") { Hidden = true };

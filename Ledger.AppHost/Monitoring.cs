@@ -49,10 +49,11 @@ internal static class Monitoring
         File.WriteAllText(configuration, File.ReadAllText(Path.Combine(folder, "prometheus.run.yml"))
             .Replace("ledger.rules.yml", Path.Combine(folder, "ledger.rules.yml"), StringComparison.Ordinal)
             .Replace($"../../.ledger/run/{TargetsFile}", data.In(TargetsFile), StringComparison.Ordinal));
-        var port = Ports.Claim(PrometheusPort, "Prometheus", "nothing: it is fixed");
+        if (Ports.IsListenedOn(PrometheusPort))
+            throw new DistributedApplicationException($"port {PrometheusPort} for Prometheus is in use: stop the program that listens there.");
         builder.AddExecutable(ResourceNames.Prometheus, "prometheus", data.Root,
-                $"--config.file={configuration}", $"--storage.tsdb.path={data.In("prometheus")}", $"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
-            .WithHttpEndpoint(port: port, name: "http", isProxied: false)
+                $"--config.file={configuration}", $"--storage.tsdb.path={data.In("prometheus")}", $"--web.listen-address=127.0.0.1:{PrometheusPort}", "--log.level=warn")
+            .WithHttpEndpoint(port: PrometheusPort, name: "http", isProxied: false)
             .WithEnvironment(Leftovers.Mark, data.Root)
             .WithHttpHealthCheck("/-/ready");
     }

@@ -39,7 +39,8 @@ internal static class Ports
         throw new DistributedApplicationException($"found no free port between {First} and {Last}.");
     }
 
+    /// <summary>Whether a program listens on the port.</summary>
     // The kernel's table of listeners, not a bind: a bind also fails on connections in TIME_WAIT, which do not disturb a server.
-    private static bool IsListenedOn(int port) =>
+    public static bool IsListenedOn(int port) =>
         IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners().Any(listener => listener.Port == port);
 }

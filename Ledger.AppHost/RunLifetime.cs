@@ -6,20 +6,20 @@ namespace Ledger.AppHost;
 internal static class RunLifetime
 {
     /// <summary>
-    /// Does something from before the first resource starts until the run ends. A hosted service would begin when everything
-    /// has started.
+    /// Does something from before the first resource starts until everything has stopped. A hosted service would begin when
+    /// everything has started, and end before the resources do.
     /// </summary>
     public static void AlongsideTheRun(this IDistributedApplicationBuilder builder, Func<IServiceProvider, CancellationToken, Task> work) =>
         builder.Eventing.Subscribe<BeforeStartEvent>((start, _) =>
         {
-            var stopping = start.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+            var stopped = start.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopped;
             Task.Run(async () =>
             {
                 try
                 {
-                    await work(start.Services, stopping);
+                    await work(start.Services, stopped);
                 }
-                catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+                catch (OperationCanceledException) when (stopped.IsCancellationRequested)
                 {
                     // The run ends.
                 }

@@ -20,9 +20,9 @@ internal sealed class Supervisor(
 
     private readonly ConcurrentDictionary<string, Life> _lives = new();
 
-    public async Task RunAsync(CancellationToken stoppingToken)
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var change in notifications.WatchAsync(stoppingToken))
+        await foreach (var change in notifications.WatchAsync(cancellationToken))
         {
             var (resource, id, snapshot) = (change.Resource, change.ResourceId, change.Snapshot);
             if (resource is not (ProjectResource or ExecutableResource or ContainerResource) || snapshot.State?.Text is not { } state)
@@ -43,21 +43,21 @@ internal sealed class Supervisor(
             if (life.IsStopping || lifetime.ApplicationStopping.IsCancellationRequested || (snapshot.ExitCode ?? -1) == 0)
                 continue;
             if (life.IsReady)
-                _ = StartAgainAsync(id, resource.Name, snapshot.ExitCode, life, stoppingToken);
+                _ = StartAgainAsync(id, resource.Name, snapshot.ExitCode, life);
             else if (!resource.Annotations.OfType<ExplicitStartupAnnotation>().Any())
                 await GiveUpAsync(id, resource.Name, snapshot.ExitCode);
         }
     }
 
-    private async Task StartAgainAsync(string id, string name, int? exitCode, Life life, CancellationToken stoppingToken)
+    private async Task StartAgainAsync(string id, string name, int? exitCode, Life life)
     {
         life.Pause = TimeProvider.System.GetElapsedTime(life.ReadySince) > s_longEnough ? s_firstPause : TimeSpan.FromTicks(Math.Min(life.Pause.Ticks * 2, s_longestPause.Ticks));
         await Console.Error.WriteLineAsync($"ledger: {name} ended with exit code {exitCode}; it is started again in {life.Pause.TotalSeconds:0.0} s.");
         try
         {
-            await Task.Delay(life.Pause, stoppingToken);
+            await Task.Delay(life.Pause, lifetime.ApplicationStopping);
             life.ReadySince = TimeProvider.System.GetTimestamp();
-            await commands.ExecuteCommandAsync(id, KnownResourceCommands.StartCommand, stoppingToken);
+            await commands.ExecuteCommandAsync(id, KnownResourceCommands.StartCommand, lifetime.ApplicationStopping);
         }
         catch (OperationCanceledException)
         {

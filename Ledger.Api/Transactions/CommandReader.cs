@@ -119,7 +119,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         {
             var error = key.Length == 0 ? "The key is empty."
                 : Sent.TextError(key, MaxMetadataKey) is { } keyError ? $"The key: {keyError}"
-                // Null is possible here, whatever the type says.
+                // Null is possible here, although the type excludes it.
                 : value is null ? "The value is null. Must be a string."
                 : Sent.TextError(value, MaxMetadataValue) is { } valueError ? $"The value: {valueError}"
                 : null;

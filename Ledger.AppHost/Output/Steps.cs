@@ -27,9 +27,10 @@ internal sealed partial class Steps(
     {
         await BecomeReadyAsync(cancellationToken);
         LogPrinter.Print(await welcome(cancellationToken));
+        var ready = DateTime.UtcNow;
         await Task.WhenAll(model.Resources.Where(resource => resource is ProjectResource or ExecutableResource or ContainerResource)
             .Where(resource => awaited.Contains(resource.Name) || resource.Name is ResourceNames.Load or ResourceNames.Prometheus)
-            .Select(resource => PrintLogsAsync(resource, cancellationToken)));
+            .Select(resource => PrintLogsAsync(resource, ready, cancellationToken)));
     }
 
     private async Task BecomeReadyAsync(CancellationToken cancellationToken)
@@ -51,21 +52,23 @@ internal sealed partial class Steps(
     }
 
     // What a process wrote while it started is in the dashboard, and on the console if the start failed.
-    private async Task PrintLogsAsync(IResource resource, CancellationToken cancellationToken)
+    private async Task PrintLogsAsync(IResource resource, DateTime since, CancellationToken cancellationToken)
     {
-        var isHistory = true;
-        using var history = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
-        history.Token.Register(() => isHistory = false);
+        var isNews = false;
         await foreach (var lines in logs.WatchAsync(resource).WithCancellation(cancellationToken))
         {
-            if (isHistory)
-                continue;
-            foreach (var line in lines)
-                LogPrinter.Print(resource.Name, Timestamp().Replace(line.Content, "${time} "));
+            foreach (var line in lines.Select(line => line.Content))
+            {
+                // The orchestrator puts date and time before each line; a line without them belongs to the one before it.
+                var stamp = Timestamp().Match(line);
+                if (stamp.Success)
+                    isNews = DateTime.Parse(stamp.ValueSpan, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal) >= since;
+                if (isNews)
+                    LogPrinter.Print(resource.Name, stamp.Success ? $"{stamp.Groups["time"].ValueSpan} {line.AsSpan(stamp.Length)}" : line);
+            }
         }
     }
 
-    // The orchestrator puts the date and time with seven decimals before each line.
     [GeneratedRegex(@"^\d{4}-\d\d-\d\dT(?<time>\d\d:\d\d:\d\d\.\d{3})\d*Z ")]
     private static partial Regex Timestamp();
 }

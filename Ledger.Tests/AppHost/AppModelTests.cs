@@ -205,11 +205,7 @@ public sealed class AppModelTests
 
         public async ValueTask DisposeAsync()
         {
-            using (var services = builder.Services.Where(service => service.ServiceType == typeof(DataDirectory)).Aggregate(new ServiceCollection(), (all, one) =>
-            {
-                ((IServiceCollection)all).Add(one);
-                return all;
-            }).BuildServiceProvider())
+            await using (var services = builder.Services.BuildServiceProvider())
                 services.GetService<DataDirectory>();
             await builder.DisposeAsync();
         }

@@ -45,6 +45,30 @@ public sealed partial class RunTests
     }
 
     [Fact]
+    public async Task Servers_run_until_the_services_have_ended()
+    {
+        await using var run = new Run("--ephemeral", "--apis", "0");
+        await run.StartedAsync();
+        var worker = Assert.Single(run.PidsOf("Ledger.Worker.dll"));
+        // It cannot end before it is killed.
+        await SignalAsync("STOP", worker);
+
+        var end = run.TerminateAsync();
+        var isOutlived = true;
+        while (!end.IsCompleted)
+        {
+            var processes = run.Processes();
+            if (processes.Any(process => process.Pid == worker))
+                isOutlived &= processes.Any(process => process.Program.Contains("postgres -D", StringComparison.Ordinal)) && processes.Any(process => process.Program.Contains("beam", StringComparison.Ordinal));
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(isOutlived, "A server ended before the worker.");
+        Assert.Equal(0, await end);
+        Assert.Empty(run.Processes());
+    }
+
+    [Fact]
     public async Task A_killed_run_leaves_no_process_and_its_data_serve_the_next_one()
     {
         var data = Path.Combine(Path.GetTempPath(), $"ledger-test-{Guid.NewGuid():N}");
@@ -77,6 +101,12 @@ public sealed partial class RunTests
         Assert.Contains(run.Errors, line => line.Contains("there is no initdb in /nowhere", StringComparison.Ordinal));
         Assert.Contains("ledger: postgres ended with exit code 1 before it was ready.", run.Errors);
         Assert.Empty(run.Processes());
+    }
+
+    private static async Task SignalAsync(string signal, int pid)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", $"{pid}"]);
+        await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
     }
 
     [GeneratedRegex(@"^(?<label>[A-Z]\w+) {2,}\S")]
@@ -117,8 +147,7 @@ public sealed partial class RunTests
 
         public async Task<int> TerminateAsync()
         {
-            using (var kill = Process.Start("kill", ["-TERM", $"{_process!.Id}"]))
-                await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+            await SignalAsync("TERM", _process!.Id);
             await _process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(s_recovery);
             return _process.ExitCode;
         }

@@ -54,7 +54,7 @@ public sealed class RunningSystem : IAsyncDisposable
     private DataDirectory? Data => _app.Services.GetService<DataDirectory>();
 
     /// <summary>Starts everything and returns when it is healthy.</summary>
-    /// <param name="native">Servers that tests may kill, whatever <see cref="UsesContainers"/> says.</param>
+    /// <param name="native">Servers that tests may kill, also where <see cref="UsesContainers"/> is true.</param>
     public static async Task<RunningSystem> StartAsync(int apis, int workers, bool native = false)
     {
         using var deadline = new CancellationTokenSource(s_startTimeout);
@@ -87,16 +87,18 @@ public sealed class RunningSystem : IAsyncDisposable
     /// <summary>Starts one more API on a free port and waits until it is healthy.</summary>
     public async Task<LedgerProcess> AddApiAsync(params (string Option, string Value)[] environment)
     {
-        var api = await AddAsync($"api-{Apis.Count + 1}", "Ledger.Api", environment);
-        Apis = [.. Apis, api];
+        var api = await AddAsync("extra api", "Ledger.Api", environment);
+        lock (_extra)
+            Apis = [.. Apis, api];
         return api;
     }
 
     /// <summary>Starts one more worker and waits until it is healthy.</summary>
     public async Task<LedgerProcess> AddWorkerAsync(params (string Option, string Value)[] environment)
     {
-        var worker = await AddAsync($"worker-{Workers.Count + 1}", "Ledger.Worker", environment);
-        Workers = [.. Workers, worker];
+        var worker = await AddAsync("extra worker", "Ledger.Worker", environment);
+        lock (_extra)
+            Workers = [.. Workers, worker];
         return worker;
     }
 
