@@ -4,6 +4,7 @@ using Ledger.Api.Currencies;
 using Ledger.Api.Edge;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
+using Ledger.Api.Journal;
 using Ledger.Api.Limits;
 using Ledger.Api.OpenApi;
 using Ledger.Api.Requests;
@@ -35,6 +36,7 @@ namespace Ledger.Api
             builder.AddIdentity();
             builder.AddCurrencies();
             builder.AddTransactions();
+            builder.AddJournal();
             builder.AddOpenApiDocument();
             builder.Services.AddSingleton(TimeProvider.System);
 
@@ -53,6 +55,8 @@ namespace Ledger.Api
             api.MapIdentity();
             api.MapBalances();
             api.MapTransactions();
+            api.MapFailedCommands();
+            api.MapJournal();
             api.MapCurrencies();
             api.MapUsers();
             api.MapAudit();

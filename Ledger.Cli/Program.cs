@@ -3,6 +3,7 @@ using System.CommandLine.Invocation;
 using System.Net.Sockets;
 using Ledger.Cli.Access;
 using Ledger.Cli.Bench;
+using Ledger.Cli.Failed;
 using Ledger.Cli.Load;
 using Ledger.Cli.Migrate;
 using Ledger.Cli.Verify;
@@ -13,6 +14,7 @@ var root = new RootCommand("The operator's tool of Ledger.")
 {
     MigrateCommand.Create(),
     VerifyCommand.Create(),
+    FailedCommand.Create(),
     OperatorCommand.Create(),
     ApiKeyCommand.Create(),
     LoadCommand.Create(),

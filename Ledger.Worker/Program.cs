@@ -1,6 +1,7 @@
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 using Ledger.Worker.Backlog;
+using Ledger.Worker.Journal;
 using Ledger.Worker.Posting;
 using Ledger.Worker.Retention;
 using Ledger.Worker.Verification;
@@ -13,6 +14,7 @@ return await Service.RunAsync(args, () =>
     builder.AddRabbitMQ();
     builder.AddPosting();
     builder.AddBacklog();
+    builder.AddJournal();
     builder.AddVerification();
     builder.AddRetention();
 

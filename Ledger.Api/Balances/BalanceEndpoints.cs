@@ -3,6 +3,7 @@ using Ledger.Api.Identity;
 using Ledger.Api.Limits;
 using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
+using Ledger.Core.Journal;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -11,6 +12,9 @@ namespace Ledger.Api.Balances;
 /// <summary>The balances of a user's accounts, now and in the past.</summary>
 public static class BalanceEndpoints
 {
+    // Transactions that are under way end within milliseconds.
+    private static readonly TimeSpan HorizonPatience = TimeSpan.FromSeconds(2);
+
     public static void MapBalances(this IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/balances").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Balances")
@@ -22,7 +26,7 @@ public static class BalanceEndpoints
             .ProducesProblem(StatusCodes.Status401Unauthorized);
         group.MapGet("/{currency}", GetAsync).WithName("GetBalance")
             .WithSummary("Get the caller's balance in a currency, now or at a time")
-            .WithDescription("With `at`, an RFC 3339 time: the balance after all entries posted until then. Without an account, the balance is zero and `accountId` is null.")
+            .WithDescription("With `at`, an RFC 3339 time: the balance after all entries posted until then, the same whenever it is asked for; a time in the future is refused. Without an account, the balance is zero and `accountId` is null.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
             .ProducesProblem(StatusCodes.Status404NotFound);
     }
@@ -50,7 +54,8 @@ public static class BalanceEndpoints
     }
 
     private static async Task<Results<Ok<BalanceResponse>, ProblemHttpResult>> GetAsync(
-        string currency, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken, string? at = null)
+        string currency, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, Horizon horizon, CancellationToken cancellationToken,
+        string? at = null)
     {
         var query = new QueryReader();
         var time = query.Time("at", at);
@@ -58,6 +63,12 @@ public static class BalanceEndpoints
             return Problem.Invalid(context, query.Errors);
         if (!(await catalog.GetAsync([currency], cancellationToken)).TryGetValue(currency, out var money))
             return Problem.NotFound(context);
+        if (time is { } past && await horizon.ReachAsync(past.UtcDateTime, HorizonPatience, cancellationToken) is not HorizonResult.Final and var reached)
+        {
+            return reached == HorizonResult.Future
+                ? Problem.Invalid(context, new Dictionary<string, string[]> { ["at"] = ["Must not be in the future."] })
+                : Problem.Of(context, StatusCodes.Status503ServiceUnavailable, "unavailable", "A transaction that is not decided yet may change this balance. Try again.");
+        }
 
         var caller = context.Caller().Id;
         var command = new NpgsqlBatchCommand(time is null

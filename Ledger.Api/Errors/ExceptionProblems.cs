@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Ledger.Api.Transactions;
+using Ledger.Core.Persistence;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
-using Npgsql;
 
 namespace Ledger.Api.Errors;
 
@@ -30,18 +30,8 @@ public sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger)
     }
 
     /// <summary>Whether the exception means that PostgreSQL or RabbitMQ is unavailable, so that a later retry may succeed.</summary>
-    // An error in a statement is a bug and no outage. Read-only: a failover left this server behind. Undefined table: the migrations
-    // have not run. 25P03: this process was suspended within a transaction. Other libraries wrap the driver's exception.
-    internal static bool IsOutage(Exception? exception) => exception switch
-    {
-        null => false,
-        GatewayFullException or TimeoutException => true,
-        PostgresException statement => statement.IsTransient
-            || statement.SqlState[..2] is "08" or "28" or "3D" or "53" or "57" or "58"
-            || statement.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.UndefinedTable or "25P03",
-        NpgsqlException => true,
-        _ => IsOutage(exception.InnerException),
-    };
+    internal static bool IsOutage(Exception exception) =>
+        exception is GatewayFullException || DatabaseFaults.Of(exception) != DatabaseFault.Statement;
 
     private static bool HasUnknownCharset(HttpRequest request)
     {

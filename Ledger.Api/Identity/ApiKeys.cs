@@ -27,14 +27,16 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
         var readAt = clock.GetTimestamp();
         var hash = Secrets.Hash(key);
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(
-            "select id, role from identity.api_keys where hash = $1 and revoked_at is null and expires_at > clock_timestamp()")
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            select s.id, s.role from identity.service_keys k join identity.services s on s.id = k.service_id
+            where k.hash = $1 and k.revoked_at is null and k.expires_at > clock_timestamp() and s.closed_at is null
+            """)
         {
             Parameters = { new() { Value = hash } },
         });
         // At most one write per key and minute.
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            update identity.api_keys set last_used_at = clock_timestamp()
+            update identity.service_keys set last_used_at = clock_timestamp()
             where hash = $1 and revoked_at is null and expires_at > clock_timestamp()
                 and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
             """)
@@ -47,7 +49,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
             _known.TryRemove(key, out _);
             return null;
         }
-        var caller = new Caller(reader.GetGuid(0), null, CallerExtensions.Parse([reader.GetString(1)]));
+        var caller = new Caller(reader.GetGuid(0), null, CallerExtensions.Parse(reader.IsDBNull(1) ? [] : [reader.GetString(1)]));
         var ticket = new AuthenticationTicket(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
         _known[key] = (ticket, readAt);
         return ticket;

@@ -3,6 +3,7 @@ using Ledger.Api.Audit;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
 using Ledger.Api.Identity;
+using Ledger.Api.Journal;
 using Ledger.Api.Transactions;
 using Ledger.Api.Users;
 using Ledger.Api.Verification;
@@ -21,7 +22,8 @@ namespace Ledger.Api.Requests;
 [JsonSerializable(typeof(TransferRequest))]
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(TransactionPage))]
-[JsonSerializable(typeof(CommandBody))]
+[JsonSerializable(typeof(EventPage))]
+[JsonSerializable(typeof(FailedCommandList))]
 [JsonSerializable(typeof(BalancesResponse))]
 [JsonSerializable(typeof(CurrenciesResponse))]
 [JsonSerializable(typeof(RegisterRequest))]

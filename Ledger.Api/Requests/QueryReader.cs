@@ -25,6 +25,9 @@ public sealed partial class QueryReader
 
     public static bool TryParseId(string? text, out Guid id) => Guid.TryParseExact(text, "D", out id);
 
+    /// <summary>A place in the journal, 0 for its beginning.</summary>
+    public static bool TryParseSequence(string? text, out long sequence) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
+
     /// <summary>A currency code; the currency need not exist.</summary>
     public string? Currency(string name, string? text)
     {

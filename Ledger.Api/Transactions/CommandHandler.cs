@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
@@ -20,6 +19,9 @@ public sealed class CommandHandler(
     TransactionQueries queries,
     IOptions<GatewayOptions> options)
 {
+    // The relay takes a recorded command that the queue has for lost after this time at the earliest.
+    private static readonly TimeSpan QueuedFor = TimeSpan.FromSeconds(30);
+
     private readonly TimeSpan _wait = TimeSpan.FromSeconds(options.Value.WaitSeconds);
 
     /// <summary>
@@ -56,7 +58,7 @@ public sealed class CommandHandler(
         }
 
         var inQueue = preference.RespondAsync ? gateway.CanPost : !isLost;
-        var conflict = await PendingCommands.RecordAsync(database, command, published: inQueue, CancellationToken.None);
+        var conflict = await PendingCommands.RecordAsync(database, command, inQueue ? QueuedFor : TimeSpan.Zero, CancellationToken.None);
         if (conflict is { } other)
         {
             return other.SameRequest
@@ -74,7 +76,7 @@ public sealed class CommandHandler(
         ReplyKind.Rejected => CommandProblems.Rejected(context, TransactionResponse.Of(command, reply, currency)),
         ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command.OwnerId, currency),
         ReplyKind.KeyReused => CommandProblems.KeyReused(context),
-        _ => Problem.Of(context, StatusCodes.Status503ServiceUnavailable, "unavailable", "The command was not posted because of an error in the ledger."),
+        _ => CommandProblems.Failed(context, reply.TransactionId),
     };
 
     private Task<CommandAnswer> ReplayAsync(HttpContext context, Guid id, Guid owner, Currency currency)
@@ -92,6 +94,7 @@ public sealed class CommandHandler(
         {
             TransactionStatus.Posted => TypedResults.Created(LocationOf(context, owner, id), response),
             TransactionStatus.Rejected => CommandProblems.Rejected(context, response),
+            TransactionStatus.Failed => CommandProblems.Failed(context, id),
             _ => TypedResults.Accepted(LocationOf(context, owner, id), response),
         };
     }

@@ -33,6 +33,11 @@ internal static class CommandProblems
             : Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code), ("transactionId", transaction.Id));
     }
 
+    /// <summary>The transaction is stored as failed, for good: the same idempotency key gives this answer again.</summary>
+    public static ProblemHttpResult Failed(HttpContext context, Guid id) => Problem.Of(
+        context, StatusCodes.Status503ServiceUnavailable, "unavailable",
+        "The command failed because of an error in the ledger. It is final: no money moved, and none will.", ("transactionId", id));
+
     public static ProblemHttpResult KeyReused(HttpContext context) => Problem.Of(
         context, StatusCodes.Status422UnprocessableEntity, "idempotency_key_reused", "This Idempotency-Key was used before, with another request.");
 
@@ -42,6 +47,7 @@ internal static class CommandProblems
         RejectionCodes.CurrencyUnknown => "The ledger does not have this currency.",
         RejectionCodes.CurrencyDisabled => "This currency is disabled.",
         RejectionCodes.AccountFrozen => "An account of this transaction is frozen.",
+        RejectionCodes.AccountClosed => "An account of this transaction is closed.",
         RejectionCodes.RecipientUnknown => "The user does not exist.",
         RejectionCodes.Forbidden => "The account belongs to another user.",
         RejectionCodes.BalanceOverflow => "The balance would exceed the largest amount that the ledger can store.",

@@ -1,10 +1,10 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using System.Text.Json;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
+using Ledger.Core.Identity;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -73,25 +73,18 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             Id = Guid.CreateVersion7(clock.GetUtcNow()),
             Kind = request.Kind,
             OwnerId = owner.Value,
-            CallerId = owner == caller ? null : caller,
+            PrincipalId = caller,
             RecipientId = recipient,
+            RecipientAddress = request.To is { } to && RegisteredEmail.IsEmail(to) ? RegisteredEmail.KeyOf(to) : null,
             Amount = new Money(minorUnits, currency.Code),
             Reference = request.Reference,
-            Metadata = request.Metadata is null ? null : JsonSerializer.Serialize(request.Metadata, ApiJson.Default.DictionaryStringString),
+            Metadata = request.Metadata is null or { Count: 0 } ? null : JsonSerializer.Serialize(request.Metadata, ApiJson.Default.DictionaryStringString),
             IdempotencyKey = key.Count == 1 ? key[0] : null,
-            RequestHash = key.Count == 1 ? HashOf(request, currency.Code, minorUnits) : null,
             CreatedAt = ToMicroseconds(clock.GetUtcNow().UtcDateTime),
             TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
         };
         return (new ValidCommand(command, currency), null);
     }
-
-    // Over the meaning of the request: the order of fields and the way an amount is written do not change it.
-    private static byte[] HashOf(CommandRequest request, string currency, long amount) => SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(
-        new CommandBody(
-            request.Kind, request.To ?? request.OnBehalfOf, currency, amount, request.Reference,
-            request.Metadata is { } metadata ? new SortedDictionary<string, string>(metadata, StringComparer.Ordinal) : null),
-        ApiJson.Default.CommandBody));
 
     private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => error switch
     {
@@ -135,7 +128,3 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
 
 /// <summary>A command that passed validation, and the currency of its amount.</summary>
 public sealed record ValidCommand(Command Command, Currency Currency);
-
-/// <summary>The meaning of a request, in the one order in which it is hashed for its idempotency key.</summary>
-internal sealed record CommandBody(
-    TransactionKind Kind, string? To, string Currency, long Amount, string? Reference, SortedDictionary<string, string>? Metadata);

@@ -112,7 +112,7 @@ public static class TransactionEndpoints
 
         var transactions = await queries.ListAsync(owner, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
-        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, owner, currencies[t.Currency])).ToList();
+        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, owner, currencies.GetValueOrDefault(t.Currency) ?? Currency.Unknown(t.Currency))).ToList();
         var next = transactions.Count > pageSize ? transactions[pageSize - 1] : null;
         return TypedResults.Ok(new TransactionPage(page, next is null ? null : new TransactionPlace(next.DecidedAt, next.Id).ToString()));
     }
@@ -128,7 +128,7 @@ public static class TransactionEndpoints
         if (await queries.FindAsync(owner, id, cancellationToken) is not { } transaction)
             return Problem.NotFound(context);
         var currencies = await catalog.GetAsync([transaction.Currency], cancellationToken);
-        return TypedResults.Ok(TransactionResponse.Of(transaction, owner, currencies[transaction.Currency]));
+        return TypedResults.Ok(TransactionResponse.Of(transaction, owner, currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency)));
     }
 }
 

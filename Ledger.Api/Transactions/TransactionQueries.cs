@@ -1,6 +1,4 @@
-using System.Text.Json;
 using Ledger.Core.Currencies;
-using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Npgsql;
 using NpgsqlTypes;
@@ -13,8 +11,10 @@ namespace Ledger.Api.Transactions;
 /// </summary>
 public sealed class TransactionQueries(NpgsqlDataSource database)
 {
-    // The recipient does not see a rejected transfer.
-    private const string Visible = "(t.owner_id = $1 or (t.counterparty_id = $1 and t.status = 'posted'))";
+    // The owners of its accounts see a posted transaction; any other has no accounts, and only its sender sees it.
+    private const string Visible = """
+        (t.owner_id = $1 or t.account_ids && array(select a.id from ledger.accounts a where a.owner_id = $1 and a.kind = 'user'))
+        """;
 
     /// <summary>A pending or decided transaction; null if the caller may see none of this id.</summary>
     public async Task<Transaction?> FindAsync(Guid caller, Guid id, CancellationToken cancellationToken)
@@ -22,10 +22,10 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         // Pending first: a transaction that is decided between the statements is found by the second.
         await using var reader = await database.ReadForAsync(
             caller, cancellationToken,
-            Statement("select command from ledger.pending_commands where owner_id = $1 and id = $2", caller, id),
+            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.owner_id = $1 and p.id = $2", caller, id),
             Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", caller, id),
             Statement(EntriesOf("t.id = $2"), caller, id));
-        var pending = await reader.ReadAsync(cancellationToken) ? PendingFrom(reader.GetString(0)) : null;
+        var pending = await reader.ReadAsync(cancellationToken) ? PendingCommands.Read(reader) : null;
         await reader.NextResultAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
             return pending;
@@ -77,8 +77,8 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 union
                 (select t.id, t.decided_at
                 from ledger.transactions t
-                where t.owner_id = $1 and t.status = 'rejected' and (t.decided_at, t.id) < ($2, $3)
-                    and ($6::text is null or $6 = 'rejected')
+                where t.owner_id = $1 and t.status <> 'posted' and (t.decided_at, t.id) < ($2, $3)
+                    and ($6::text is null or $6 = t.status)
             {Filter}
                 order by t.decided_at desc, t.id desc limit $9)
                 order by decided_at desc, id desc limit $9)
@@ -115,16 +115,16 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private async Task<IReadOnlyList<Transaction>> ListPendingAsync(
         Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        var list = new NpgsqlBatchCommand("""
-            select t.command from ledger.pending_commands t
-            where t.owner_id = $1
-                and ($2::uuid is null or t.id < $2)
-                and ($3::text is null or t.command -> 'amount' ->> 'currency' = $3)
-                and ($4::text is null or t.command ->> 'kind' = $4)
+        var list = new NpgsqlBatchCommand($"""
+            select {PendingCommands.Columns} from ledger.pending_commands p
+            where p.owner_id = $1
+                and ($2::uuid is null or p.id < $2)
+                and ($3::text is null or p.currency = $3)
+                and ($4::text is null or p.kind = $4)
                 and ($5::text is null or $5 = 'pending')
-                and ($6::timestamptz is null or (t.command ->> 'createdAt')::timestamptz >= $6)
-                and ($7::timestamptz is null or (t.command ->> 'createdAt')::timestamptz < $7)
-            order by t.id desc limit $8
+                and ($6::timestamptz is null or p.created_at >= $6)
+                and ($7::timestamptz is null or p.created_at < $7)
+            order by p.id desc limit $8
             """);
         list.Parameters.Add(new() { Value = caller });
         list.Parameters.Add(new() { Value = filter.After?.Id ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
@@ -132,7 +132,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         var pending = new List<Transaction>();
         await using var reader = await database.ReadForAsync(caller, cancellationToken, list);
         while (await reader.ReadAsync(cancellationToken))
-            pending.Add(PendingFrom(reader.GetString(0)));
+            pending.Add(PendingCommands.Read(reader));
         return pending;
     }
 
@@ -150,7 +150,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private static string EntriesOf(string transactions) => $"""
         select e.account_id, e.currency, e.amount, e.balance_after, e.transaction_id
         from ledger.transactions t
-        join ledger.accounts a on a.owner_id = $1
+        join ledger.accounts a on a.owner_id = $1 and a.id = any (t.account_ids)
         join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
         where {transactions}
         order by e.id
@@ -161,9 +161,6 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
 
     private static Entry EntryFrom(NpgsqlDataReader row, Guid owner) =>
         new(row.GetGuid(0), owner, new Money(row.GetInt64(2), row.GetString(1)), row.GetInt64(3));
-
-    private static Transaction PendingFrom(string command) =>
-        Transaction.Pending(JsonSerializer.Deserialize(command, MessageJson.Default.Command)!);
 }
 
 /// <summary>Which transactions to list; a null field does not filter.</summary>

@@ -8,7 +8,7 @@ namespace Ledger.Api.Transactions;
 /// <summary>A transaction as its caller may see it: amounts in major units, entries on the caller's own accounts only.</summary>
 public sealed record TransactionResponse(
     Guid Id,
-    TransactionKind Kind,
+    string Kind,
     TransactionStatus Status,
     string Currency,
     string Amount,
@@ -16,6 +16,7 @@ public sealed record TransactionResponse(
     JsonElement? Metadata,
     DateTime CreatedAt,
     DateTime? PostedAt,
+    long? Sequence,
     RejectionResponse? Rejection,
     IReadOnlyList<EntryResponse> Entries)
 {
@@ -31,10 +32,15 @@ public sealed record TransactionResponse(
         transaction.OwnerId == caller && transaction.Metadata is { } metadata ? JsonElement.Parse(metadata) : null,
         transaction.CreatedAt,
         transaction.Status == TransactionStatus.Posted ? transaction.DecidedAt : null,
+        transaction.Sequence,
         transaction.Rejection is { } rejection
             ? new RejectionResponse(rejection.Code, rejection.Available is { } available ? currency.FormatAmount(available) : null)
             : null,
         EntryResponse.Of(transaction.Entries, caller, currency));
+
+    /// <summary>A transaction as operators and auditors see it: with all entries but those on the ledger's own shards.</summary>
+    public static TransactionResponse OfAll(Transaction transaction, Currency currency) =>
+        Of(transaction, transaction.OwnerId ?? Guid.Empty, currency) with { Entries = EntryResponse.OfAll(transaction.Entries, currency) };
 
     /// <summary>The transaction of a command that the worker decided.</summary>
     public static TransactionResponse Of(Command command, Reply reply, Currency currency) => Of(
@@ -63,6 +69,12 @@ public sealed record EntryResponse(Guid AccountId, string Currency, string Amoun
         }
         return own;
     }
+
+    public static IReadOnlyList<EntryResponse> OfAll(IReadOnlyList<Entry> entries, Currency currency) =>
+    [
+        .. entries.Where(entry => entry.BalanceAfter is not null).Select(entry => new EntryResponse(
+            entry.AccountId, entry.Amount.Currency, currency.FormatAmount(entry.Amount), currency.FormatAmount(entry.BalanceAfter!.Value))),
+    ];
 }
 
 /// <summary>Why a transaction was rejected.</summary>

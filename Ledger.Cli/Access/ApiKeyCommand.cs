@@ -16,7 +16,7 @@ internal static class ApiKeyCommand
     {
         var role = new Option<string>("--role") { Description = "Rights of the key: an operator acts and reads, an auditor reads", Required = true };
         role.AcceptOnlyFromAmong(Roles.Operator, Roles.Auditor);
-        var name = new Option<string>("--name") { Description = "Purpose of the key, up to 100 characters", HelpName = "name", Required = true };
+        var name = new Option<string>("--name") { Description = "Name of the service that uses the key, up to 100 characters; its keys share idempotency keys", HelpName = "name", Required = true };
         name.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value.Length: 0 or > 100 }])
@@ -55,17 +55,29 @@ internal static class ApiKeyCommand
         var key = Secrets.New(ApiKey.Prefix);
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            insert into identity.api_keys (id, name, role, hash, expires_at) values ($1, $2, $3, $4, clock_timestamp() + $5)
+            with service as (
+                insert into identity.services as s (id, name, role) values ($2, $3, $4)
+                on conflict (name) do update set role = excluded.role where s.role = excluded.role
+                returning id)
+            insert into identity.service_keys (id, service_id, hash, expires_at) values ($1, (select id from service), $5, clock_timestamp() + $6)
             """)
         {
             Parameters =
             {
-                new() { Value = id }, new() { Value = name }, new() { Value = role }, new() { Value = Secrets.Hash(key) },
+                new() { Value = id }, new() { Value = Guid.CreateVersion7() }, new() { Value = name }, new() { Value = role }, new() { Value = Secrets.Hash(key) },
                 new() { Value = TimeSpan.FromDays(days), NpgsqlDbType = NpgsqlDbType.Interval },
             },
         });
         batch.BatchCommands.Add(AuditEntry.Insert(AuditActions.ApiKeyCreated, id.ToString(), $"{role}: {name}"));
-        await batch.ExecuteNonQueryAsync(cancellationToken);
+        try
+        {
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.NotNullViolation)
+        {
+            await Console.Error.WriteLineAsync($"ledger: service {name} has another role than {role}.");
+            return 1;
+        }
         Console.WriteLine($"Key {id}, {role}, valid for {days} days. It is shown only once:");
         Console.WriteLine(key);
         return 0;
@@ -74,9 +86,9 @@ internal static class ApiKeyCommand
     private static async Task<int> ListAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var command = database.CreateCommand("""
-            select id, name, role, created_at, expires_at, last_used_at,
-                case when revoked_at is not null then 'revoked' when expires_at <= clock_timestamp() then 'expired' else 'good' end
-            from identity.api_keys order by id
+            select k.id, s.name, s.role, k.created_at, k.expires_at, k.last_used_at,
+                case when k.revoked_at is not null then 'revoked' when k.expires_at <= clock_timestamp() then 'expired' else 'good' end
+            from identity.service_keys k join identity.services s on s.id = k.service_id order by k.id
             """);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var table = new Table().AddColumns("Id", "Name", "Role", "Created", "Expires", "Last used", "State");
@@ -95,7 +107,7 @@ internal static class ApiKeyCommand
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         await using var revoke = new NpgsqlCommand(
-            "update identity.api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null", connection, transaction)
+            "update identity.service_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null", connection, transaction)
         {
             Parameters = { new() { Value = id } },
         };

@@ -13,15 +13,16 @@ internal static class VerifyCommand
     {
         var maxPendingAge = Options.Duration("--max-pending-age", "Age from which an undecided command breaks a rule", TimeSpan.FromSeconds(60));
         var rows = Options.Number("--rows", "Violations to list per rule; all of them are counted", 10, 1, 100_000);
-        var command = new Command("verify", "Check in one snapshot of the database that the books balance. Exit code 1 if they do not.") { maxPendingAge, rows };
+        var full = new Option<bool>("--full") { Description = "Recompute the journal from its beginning, not from the last block that a worker verified" };
+        var command = new Command("verify", "Check in one snapshot of the database that the books balance, and recompute the journal. Exit code 1 if a rule is broken.") { maxPendingAge, rows, full };
         command.SetAction((result, cancellationToken) => LedgerDatabase.UseAsync(
-            database => VerifyAsync(database, result.GetValue(maxPendingAge), result.GetValue(rows), cancellationToken)));
+            database => VerifyAsync(database, result.GetValue(maxPendingAge), result.GetValue(rows), result.GetValue(full), cancellationToken)));
         return command;
     }
 
-    private static async Task<int> VerifyAsync(NpgsqlDataSource database, TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken)
+    private static async Task<int> VerifyAsync(NpgsqlDataSource database, TimeSpan maxPendingAge, int maxRows, bool isFull, CancellationToken cancellationToken)
     {
-        var report = await new Verifier(database).VerifyAsync(maxPendingAge, maxRows, cancellationToken);
+        var report = await new Verifier(database).VerifyAsync(maxPendingAge, maxRows, cancellationToken, isFull);
         Print(report);
         return report.IsClean ? 0 : 1;
     }

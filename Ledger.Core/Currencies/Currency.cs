@@ -12,6 +12,9 @@ public sealed record Currency(string Code, string Name, int Exponent, bool Enabl
     /// <summary>The largest amount that one command may move, in minor units: 18 decimal digits.</summary>
     public const long MaxAmount = 999_999_999_999_999_999;
 
+    /// <summary>Stands for a currency that the ledger does not have, or not yet in this version: amounts are shown in minor units.</summary>
+    public static Currency Unknown(string code) => new(code, code, 0, Enabled: false);
+
     /// <summary>
     /// Reads a decimal string in major units, such as <c>12.34</c>: digits, and at most as many behind the point as the
     /// currency has. Signs, exponents, grouping, superfluous zeros in front and amounts outside 1 to

@@ -48,4 +48,6 @@ public static class AuditActions
     public const string RoleRevoked = "role_revoked";
     public const string ApiKeyCreated = "api_key_created";
     public const string ApiKeyRevoked = "api_key_revoked";
+    public const string FailedCommandRetried = "failed_command_retried";
+    public const string FailedCommandDropped = "failed_command_dropped";
 }

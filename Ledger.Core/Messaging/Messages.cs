@@ -3,9 +3,16 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Core.Messaging;
 
-/// <summary>What travels to the worker as one message: the commands that had gathered at an API instance. Reply-to is AMQP's.</summary>
-public sealed record Envelope(IReadOnlyList<Command> Commands)
+/// <summary>One message to the worker: the commands that had gathered at an API instance. Reply-to is AMQP's.</summary>
+/// <param name="Version">What the commands can say. A worker leaves commands of a version that it does not know to one that does.</param>
+public sealed record Envelope(IReadOnlyList<Command> Commands, int Version = Envelope.CurrentVersion)
 {
+    /// <summary>
+    /// The version that this code writes, and the newest that it reads. In every version a command has <c>id</c>, <c>kind</c>,
+    /// <c>principalId</c> and <c>createdAt</c>, and, if it has an owner, <c>ownerId</c>.
+    /// </summary>
+    public const int CurrentVersion = 1;
+
     /// <summary>
     /// Characters of clients' own text after which a message takes no more commands: far below the 16 MiB that RabbitMQ takes by
     /// default, however the text is escaped, and little enough that a worker can hold all that it may have fetched.

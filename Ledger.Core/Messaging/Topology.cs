@@ -16,6 +16,9 @@ public static class Topology
 
     public const string ReasonHeader = "x-ledger-reason";
 
+    /// <summary>Marks a message of the relay: another one with the same commands may be in the queue.</summary>
+    public const string RelayedHeader = "x-ledger-relayed";
+
     /// <summary>Messages (envelopes) that the command queue holds before the broker refuses more, and the API records commands as pending instead.</summary>
     public const int CommandQueueLength = 100_000;
 

@@ -12,10 +12,7 @@ public static class TransactionEvents
     public const string ContentType = "application/cloudevents-batch+json";
 
     /// <summary>Such as <c>transaction.posted.USD</c>.</summary>
-    public static string RoutingKey(Transaction transaction)
-    {
-        return string.Concat("transaction.", transaction.Status.Name(), ".", transaction.Currency);
-    }
+    public static string RoutingKey(Transaction transaction) => $"{TypeOf(transaction)}.{transaction.Currency}";
 
     /// <summary>
     /// Bytes after which a message takes no more events: far below the 16 MiB that RabbitMQ takes by default, whatever metadata the
@@ -44,20 +41,29 @@ public static class TransactionEvents
         }
     }
 
+    private static string TypeOf(Transaction transaction) => transaction.Status switch
+    {
+        TransactionStatus.Posted => "transaction.posted",
+        TransactionStatus.Rejected => "transaction.rejected",
+        TransactionStatus.Failed => "transaction.failed",
+        _ => throw new ArgumentException($"Transaction {transaction.Id} is not decided.", nameof(transaction)),
+    };
+
     private static void Write(Utf8JsonWriter json, Transaction transaction, Currency currency)
     {
         json.WriteStartObject();
         json.WriteString("specversion"u8, "1.0"u8);
         json.WriteString("id"u8, transaction.Id);
         json.WriteString("source"u8, "/ledger"u8);
-        json.WriteString("type"u8, transaction.Status == TransactionStatus.Posted ? "transaction.posted"u8 : "transaction.rejected"u8);
+        json.WriteString("type"u8, TypeOf(transaction));
         json.WriteString("time"u8, transaction.DecidedAt!.Value);
         json.WriteString("datacontenttype"u8, "application/json"u8);
         json.WriteStartObject("data"u8);
         json.WriteString("id"u8, transaction.Id);
-        json.WriteString("kind"u8, transaction.Kind.Name());
+        json.WriteString("kind"u8, transaction.Kind);
         json.WriteString("status"u8, transaction.Status.Name());
-        json.WriteString("ownerId"u8, transaction.OwnerId);
+        if (transaction.OwnerId is { } sender)
+            json.WriteString("ownerId"u8, sender);
         if (transaction.RecipientId is { } recipient)
             json.WriteString("recipientId"u8, recipient);
         json.WriteString("currency"u8, transaction.Currency);

@@ -11,6 +11,9 @@ public static class DatabaseRoles
     /// <summary>The ledger, and no identity.</summary>
     public const string Worker = "ledger_worker";
 
+    /// <summary>Lets role <see cref="Api"/> see everybody's rows in the same transaction, if its caller is an operator or auditor.</summary>
+    public static NpgsqlBatchCommand ReadEverything() => new("select set_config('ledger.scope', 'everything', true)");
+
     /// <summary>
     /// Says for whom the statements behind it in the same batch or transaction are. Role <see cref="Api"/> sees that user's rows
     /// and nobody else's. One more statement on the way, no round trip.

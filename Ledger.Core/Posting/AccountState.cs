@@ -13,7 +13,9 @@ public struct AccountState
     public long CreditLimit;
     /// <summary>Set on settlement accounts: their balance mirrors what the world outside owes.</summary>
     public bool IsUnlimited;
-    public bool Frozen;
+    public AccountStatus Status;
+    /// <summary>When its last entry was posted, UTC; the smallest time without one.</summary>
+    public DateTime LastPostedAt;
     /// <summary>Opened by this batch, if a command that is posted needs it.</summary>
     public bool IsNew;
     /// <summary>Changed by this batch.</summary>
@@ -21,4 +23,14 @@ public struct AccountState
 
     /// <summary>What can be spent or held. At most 18 digits more than <see cref="Judge.BalanceLimit"/>, so the sum does not overflow.</summary>
     public readonly long Available => Posted - Held + CreditLimit;
+}
+
+/// <summary>Whether money may move on an account.</summary>
+public enum AccountStatus
+{
+    Open,
+    /// <summary>By an operator, until an operator opens it again.</summary>
+    Frozen,
+    /// <summary>For good.</summary>
+    Closed,
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Ledger.Core.Transactions;
 using Npgsql;
 using NpgsqlTypes;
@@ -10,6 +11,7 @@ internal sealed class Batch(int capacity)
     private readonly List<Command> _decided = new(capacity);
     private readonly List<Transaction> _outcomes = new(capacity);
     private readonly List<Guid> _answered = new(capacity);
+    private readonly CanonicalWriter _canonical = new();
     private int _entries;
 
     /// <summary>A command that this batch decides.</summary>
@@ -30,7 +32,7 @@ internal sealed class Batch(int capacity)
         await using var batch = new NpgsqlBatch(connection);
         PrepareAccounts(batch, book);
         WriteTransactions(batch);
-        WriteEntries(batch, book);
+        WriteEntries(batch);
         WriteKeys(batch, book);
         batch.BatchCommands.Add(new NpgsqlBatchCommand("delete from ledger.pending_commands where id = any ($1)")
         {
@@ -44,15 +46,15 @@ internal sealed class Batch(int capacity)
     private static void PrepareAccounts(NpgsqlBatch batch, Book book)
     {
         List<AccountState> opened = [];
-        List<Guid> settlements = [];
+        List<Guid> shards = [];
         foreach (ref readonly var account in book.Touchable)
         {
             if (!account.Touched)
                 continue;
             if (account.IsNew)
                 opened.Add(account);
-            else if (account.OwnerId is null)
-                settlements.Add(account.Id);
+            else if (account.IsUnlimited)
+                shards.Add(account.Id);
         }
 
         if (opened.Count > 0)
@@ -60,21 +62,20 @@ internal sealed class Batch(int capacity)
             // In key order: two batches that open the same accounts wait for each other in one direction only.
             opened.Sort((a, b) => (a.OwnerId, a.Currency).CompareTo((b.OwnerId, b.Currency)));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-                insert into ledger.accounts (id, kind, owner_id, currency)
-                select id, 'user', owner_id, currency from unnest($1, $2, $3) o(id, owner_id, currency)
+                insert into ledger.accounts (id, kind, owner_id, name, currency)
+                select id, 'user', owner_id, 'main', currency from unnest($1, $2, $3) o(id, owner_id, currency)
                 """)
             {
                 Parameters = { Column(opened, a => a.Id), Column(opened, a => a.OwnerId!.Value), Column(opened, a => a.Currency) },
             });
         }
 
-        if (settlements.Count > 1)
+        if (shards.Count > 1)
         {
             // Taken last and in id order: no batch waits for another one's user accounts while it holds these.
-            batch.BatchCommands.Add(new NpgsqlBatchCommand(
-                "select from ledger.accounts where id = any ($1) order by id for no key update")
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("select ledger.lock_shards($1)")
             {
-                Parameters = { Column(settlements) },
+                Parameters = { Column(shards) },
             });
         }
     }
@@ -86,18 +87,24 @@ internal sealed class Batch(int capacity)
 
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             insert into ledger.transactions
-                (id, kind, status, owner_id, counterparty_id, currency, amount, reference, metadata, created_at, decided_at, rejection, available,
-                 caller_id)
-            select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at,
+                rejection, available, rejection_index, digest)
+            select id, kind, status, principal_id, owner_id, recipient_id, account_ids::uuid[], currency, amount, reference, metadata, created_at,
+                decided_at, rejection, available, rejection_index, digest
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                t(id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at,
+                rejection, available, rejection_index, digest)
             """)
         {
             Parameters =
             {
                 Column(_outcomes, t => t.Id),
-                Column(_outcomes, t => t.Kind.Name()),
+                Column(_outcomes, t => t.Kind),
                 Column(_outcomes, t => t.Status.Name()),
+                Column(_outcomes, t => t.PrincipalId),
                 Column(_outcomes, t => t.OwnerId),
                 Column(_outcomes, t => t.RecipientId),
+                Column(_outcomes, AccountsOf),
                 Column(_outcomes, t => t.Currency),
                 Column(_outcomes, t => t.Amount.MinorUnits),
                 Column(_outcomes, t => t.Reference),
@@ -106,17 +113,37 @@ internal sealed class Batch(int capacity)
                 Column(_outcomes, t => t.DecidedAt!.Value, NpgsqlDbType.TimestampTz),
                 Column(_outcomes, t => t.Rejection?.Code),
                 Column(_outcomes, t => t.Rejection?.Available),
-                Column(_decided, c => c.CallerId),
+                Column(_outcomes, t => (short?)t.Rejection?.Index),
+                Column(_outcomes, t => TransactionDigest.Of(t, _canonical)),
             },
         });
     }
 
-    private void WriteEntries(NpgsqlBatch batch, Book book)
+    // unnest takes arrays of arrays apart, so that each array goes as its text: {id,id}.
+    private static string AccountsOf(Transaction transaction)
+    {
+        if (transaction.Entries.Count == 0)
+            return "{}";
+        var text = new StringBuilder("{", 2 + (transaction.Entries.Count * 37));
+        for (var i = 0; i < transaction.Entries.Count; i++)
+        {
+            var account = transaction.Entries[i].AccountId;
+            var isFirst = true;
+            for (var before = 0; before < i && isFirst; before++)
+                isFirst = transaction.Entries[before].AccountId != account;
+            if (isFirst)
+                text.Append(text.Length > 1 ? "," : "").Append(account);
+        }
+        return text.Append('}').ToString();
+    }
+
+    private void WriteEntries(NpgsqlBatch batch)
     {
         if (_entries == 0)
             return;
 
         var accounts = new List<Guid>(_entries);
+        var times = new List<DateTime>(_entries);
         var transactions = new List<Guid>(_entries);
         var currencies = new List<string>(_entries);
         var amounts = new List<long>(_entries);
@@ -126,6 +153,7 @@ internal sealed class Batch(int capacity)
             foreach (var entry in transaction.Entries)
             {
                 accounts.Add(entry.AccountId);
+                times.Add(transaction.DecidedAt!.Value);
                 transactions.Add(transaction.Id);
                 currencies.Add(entry.Amount.Currency);
                 amounts.Add(entry.Amount.MinorUnits);
@@ -136,34 +164,34 @@ internal sealed class Batch(int capacity)
         // unnest keeps the order, and with it the identity column the order of posting.
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after)
-            select account_id, $6, transaction_id, currency, amount, balance_after
-            from unnest($1, $2, $3, $4, $5) e(account_id, transaction_id, currency, amount, balance_after)
+            select account_id, posted_at, transaction_id, currency, amount, balance_after
+            from unnest($1, $2, $3, $4, $5, $6) e(account_id, posted_at, transaction_id, currency, amount, balance_after)
             """)
         {
             Parameters =
             {
-                Column(accounts), Column(transactions), Column(currencies), Column(amounts), Column(balances),
-                new NpgsqlParameter<DateTime> { TypedValue = book.Now, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+                Column(accounts), new NpgsqlParameter<List<DateTime>> { TypedValue = times, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.TimestampTz },
+                Column(transactions), Column(currencies), Column(amounts), Column(balances),
             },
         });
     }
 
     private void WriteKeys(NpgsqlBatch batch, Book book)
     {
-        var keyed = _decided.FindAll(c => c.IdempotencyKey is { } key && !book.IsStored(c.KeyOwnerId, key));
+        var keyed = _decided.FindAll(c => c.IdempotencyKey is { } key && !book.IsStored(c.PrincipalId, key));
         if (keyed.Count == 0)
             return;
 
         // In key order, and without "on conflict": if another worker just took the same key, this batch must look again.
-        keyed.Sort((a, b) => (a.KeyOwnerId, a.IdempotencyKey).CompareTo((b.KeyOwnerId, b.IdempotencyKey)));
+        keyed.Sort((a, b) => (a.PrincipalId, a.IdempotencyKey).CompareTo((b.PrincipalId, b.IdempotencyKey)));
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id)
+            insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id)
             select * from unnest($1, $2, $3, $4)
             """)
         {
             Parameters =
             {
-                Column(keyed, c => c.KeyOwnerId), Column(keyed, c => c.IdempotencyKey!), Column(keyed, c => c.RequestHash!), Column(keyed, c => c.Id),
+                Column(keyed, c => c.PrincipalId), Column(keyed, c => c.IdempotencyKey!), Column(keyed, RequestHash.Of), Column(keyed, c => c.Id),
             },
         });
     }

@@ -14,8 +14,9 @@ internal sealed class Book
 
     private readonly Dictionary<(Guid Owner, string Currency), int> _accountOf;
     private readonly Dictionary<string, CurrencyState> _currencies = new(8);
-    private readonly Dictionary<(Guid Owner, string Key), KeyUse> _keys = [];
+    private readonly Dictionary<(Guid Principal, string Key), KeyUse> _keys = [];
     private readonly Dictionary<Guid, Transaction> _outcomes = [];
+    private readonly HashSet<Guid> _failed = [];
     private Dictionary<Guid, bool> _newOwners = [];
     private int _count;
 
@@ -30,28 +31,28 @@ internal sealed class Book
 
     public ReadOnlySpan<AccountState> Touchable => Accounts.AsSpan(0, _count);
 
-    /// <summary>
-    /// The database's clock, read after the accounts were locked; later than all that was posted to them before, even if that
-    /// clock has gone back since.
-    /// </summary>
+    /// <summary>The database's clock, read after the accounts were locked.</summary>
     public DateTime Now { get; private set; }
 
     public CurrencyState? Currency(string code) => _currencies.TryGetValue(code, out var state) ? state : null;
 
+    /// <summary>Whether a command failed before, and waits for an operator to say what becomes of it.</summary>
+    public bool AwaitsOperator(Guid id) => _failed.Contains(id);
+
     public Transaction? Outcome(Guid id) => _outcomes.GetValueOrDefault(id);
 
-    public KeyUse? KeyOf(Guid owner, string key) => _keys.TryGetValue((owner, key), out var use) ? use : null;
+    public KeyUse? KeyOf(Guid principal, string key) => _keys.TryGetValue((principal, key), out var use) ? use : null;
 
     /// <summary>Makes a decision known to the commands behind it in the same batch.</summary>
     public void Remember(Command command, Transaction outcome)
     {
         _outcomes[command.Id] = outcome;
         if (command.IdempotencyKey is { } key)
-            _keys.TryAdd((command.KeyOwnerId, key), new KeyUse(command.RequestHash!, command.Id, IsStored: false));
+            _keys.TryAdd((command.PrincipalId, key), new KeyUse(RequestHash.Of(command), command.Id, IsStored: false));
     }
 
     /// <summary>Whether the key is in the database already: the API reserves it where it records a command as pending.</summary>
-    public bool IsStored(Guid owner, string key) => _keys[(owner, key)].IsStored;
+    public bool IsStored(Guid principal, string key) => _keys[(principal, key)].IsStored;
 
     /// <summary>The account's place, also if it is yet to be opened, or <see cref="NoAccount"/>.</summary>
     public int AccountOf(Guid owner, string currency)
@@ -60,7 +61,7 @@ internal sealed class Book
             return index;
         if (!_newOwners.TryGetValue(owner, out var isFrozen))
             return NoAccount;
-        index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true, Frozen = isFrozen });
+        index = Add(new AccountState { Id = Guid.CreateVersion7(), OwnerId = owner, Currency = currency, IsNew = true, Status = isFrozen ? AccountStatus.Frozen : AccountStatus.Open });
         _accountOf[(owner, currency)] = index;
         return index;
     }
@@ -70,7 +71,7 @@ internal sealed class Book
     {
         var wanted = new HashSet<(Guid Owner, string Currency)>(commands.Count * 2);
         var currencies = new HashSet<string>();
-        var keyOwners = new List<Guid>();
+        var principals = new List<Guid>();
         var keys = new List<string>();
         var ids = new Guid[commands.Count];
         for (var i = 0; i < commands.Count; i++)
@@ -83,39 +84,34 @@ internal sealed class Book
                 wanted.Add((recipient, command.Currency));
             if (command.IdempotencyKey is { } key)
             {
-                keyOwners.Add(command.KeyOwnerId);
+                principals.Add(command.PrincipalId);
                 keys.Add(key);
             }
         }
 
         var order = wanted.ToArray();
-        Array.Sort(order);
         var book = new Book(order.Length + currencies.Count);
-        await book.ReadAsync(connection, order, currencies, ids, keyOwners, keys, shard, cancellationToken);
+        await book.ReadAsync(connection, order, currencies, ids, principals, keys, shard, cancellationToken);
         await book.ReadOwnersOfMissingAccountsAsync(connection, order, cancellationToken);
         return book;
     }
 
     private async Task ReadAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, HashSet<string> currencies, Guid[] ids,
-        List<Guid> keyOwners, List<string> keys, int shard, CancellationToken cancellationToken)
+        List<Guid> principals, List<string> keys, int shard, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
             BatchCommands =
             {
-                // In one order for all batches, so that no two wait for each other crosswise; a subquery that locks is planned as
-                // it stands, so that this is the order of the arrays. What follows sees what whoever held the locks before has
-                // committed: each statement takes its own snapshot (read committed).
-                new NpgsqlBatchCommand("""
-                    select a.id, a.owner_id, a.currency, a.posted, a.held, a.frozen, a.last_posted_at
-                    from unnest($1, $2) w(owner_id, currency)
-                    cross join lateral (
-                        select id, owner_id, currency, posted, held, status = 'frozen' as frozen, last_posted_at
-                        from ledger.accounts
-                        where owner_id = w.owner_id and currency = w.currency and kind = 'user'
-                        for no key update) a
-                    """)
+                // Locked, so that no relay publishes what is being decided.
+                new NpgsqlBatchCommand("select id, failure is not null from ledger.pending_commands where id = any ($1) order by id for no key update")
+                {
+                    Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
+                },
+                // In id order. Each statement takes its own snapshot (read committed), so that those behind this one see what the
+                // transactions that held the locks before have committed.
+                new NpgsqlBatchCommand("select * from ledger.lock_accounts($1, $2, '{}')")
                 {
                     Parameters =
                     {
@@ -124,7 +120,7 @@ internal sealed class Book
                     },
                 },
                 // Settlement rows are read without a lock: what is added to them does not depend on what they hold. The time comes
-                // with them, one row even if there is no such currency.
+                // with them, one row even if there is no such currency; it is read after the locks.
                 new NpgsqlBatchCommand("""
                     select clock_timestamp(), c.code, c.enabled, a.id, a.posted
                     from unnest($1) w(code)
@@ -147,23 +143,29 @@ internal sealed class Book
         if (keys.Count > 0)
         {
             batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-                select k.owner_id, k.key, k.request_hash, k.transaction_id
-                from unnest($1, $2) w(owner_id, key)
-                join ledger.idempotency_keys k on k.owner_id = w.owner_id and k.key = w.key
+                select k.principal_id, k.key, k.request_hash, k.transaction_id
+                from unnest($1, $2) w(principal_id, key)
+                join ledger.idempotency_keys k on k.principal_id = w.principal_id and k.key = w.key
                 """)
             {
                 Parameters =
                 {
-                    new NpgsqlParameter<List<Guid>> { TypedValue = keyOwners },
+                    new NpgsqlParameter<List<Guid>> { TypedValue = principals },
                     new NpgsqlParameter<List<string>> { TypedValue = keys },
                 },
             });
         }
 
         var decided = new HashSet<Guid>();
-        var lastPostedAt = DateTime.MinValue;
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
         {
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                if (reader.GetBoolean(1))
+                    _failed.Add(reader.GetGuid(0));
+            }
+
+            await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))
             {
                 var account = new AccountState
@@ -173,12 +175,11 @@ internal sealed class Book
                     Currency = reader.GetString(2),
                     Posted = reader.GetInt64(3),
                     Held = reader.GetInt64(4),
-                    Frozen = reader.GetBoolean(5),
+                    CreditLimit = reader.GetInt64(5),
+                    Status = StatusOf(reader.GetString(6)),
+                    LastPostedAt = reader.GetDateTime(7),
                 };
                 _accountOf[(account.OwnerId.Value, account.Currency)] = Add(account);
-                var postedAt = reader.GetDateTime(6);
-                if (postedAt > lastPostedAt)
-                    lastPostedAt = postedAt;
             }
 
             await reader.NextResultAsync(cancellationToken);
@@ -196,8 +197,6 @@ internal sealed class Book
                 };
                 _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(2), Add(settlement));
             }
-            if (Now <= lastPostedAt)
-                Now = lastPostedAt.AddMicroseconds(1);
 
             await reader.NextResultAsync(cancellationToken);
             while (await reader.ReadAsync(cancellationToken))
@@ -227,9 +226,8 @@ internal sealed class Book
             return;
 
         var owners = wanted.Where(w => !_accountOf.ContainsKey(w)).Select(w => w.Owner).Distinct().ToArray();
-        // The lock that the foreign key would take anyway, taken before the look: nobody is frozen between that and the insert.
-        await using var command = new NpgsqlCommand(
-            "select id, frozen_at is not null from identity.users where id = any ($1) order by id for key share", connection)
+        // Locked before the look: no owner is frozen between it and the insert.
+        await using var command = new NpgsqlCommand("select id, is_frozen from identity.lock_owners($1)", connection)
         {
             Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = owners } },
         };
@@ -238,6 +236,13 @@ internal sealed class Book
         while (await reader.ReadAsync(cancellationToken))
             _newOwners.Add(reader.GetGuid(0), reader.GetBoolean(1));
     }
+
+    private static AccountStatus StatusOf(string name) => name switch
+    {
+        "open" => AccountStatus.Open,
+        "frozen" => AccountStatus.Frozen,
+        _ => AccountStatus.Closed,
+    };
 
     private int Add(in AccountState account)
     {

@@ -4,7 +4,7 @@ namespace Ledger.Core.Posting;
 
 /// <summary>What the engine says of one command of a batch.</summary>
 /// <param name="TransactionId">The transaction that answers the command: its own, or the one that its key stands for.</param>
-/// <param name="Outcome">That transaction; null if it is pending, or if the key stands for another body.</param>
+/// <param name="Outcome">That transaction; null if it is pending, if the key stands for another body, or if it waits for an operator.</param>
 public sealed record Decision(Command Command, DecisionKind Kind, Guid TransactionId, Transaction? Outcome);
 
 /// <summary>Where a command's answer comes from.</summary>
@@ -18,4 +18,6 @@ public enum DecisionKind
     Replayed,
     /// <summary>The idempotency key stands for another body.</summary>
     KeyReused,
+    /// <summary>It failed before, and waits for an operator: it is not posted now.</summary>
+    AwaitsOperator,
 }

@@ -58,8 +58,8 @@ public static class Judge
         if (movement.From == movement.To || from.Currency != to.Currency)
             throw new ArgumentException("A movement needs two different accounts of one currency.", nameof(movement));
 
-        if (from.Frozen || to.Frozen)
-            return new Rejection(RejectionCodes.AccountFrozen);
+        if (from.Status != AccountStatus.Open || to.Status != AccountStatus.Open)
+            return NotOpen(from.Status == AccountStatus.Open ? to.Status : from.Status);
         if (!from.IsUnlimited && from.Available < amount)
             return new Rejection(RejectionCodes.InsufficientFunds, from.Available);
         if (from.Posted < -BalanceLimit + amount || to.Posted > BalanceLimit - amount)
@@ -77,11 +77,14 @@ public static class Judge
         // A release is judged by the hold itself, which the compiler has read; an account that is frozen still gets its money back.
         if (effect.Amount == 0 || account.Held + effect.Amount < 0 || effect.Amount > Currency.MaxAmount)
             throw new ArgumentOutOfRangeException(nameof(effect), effect.Amount, "A hold effect sets aside an amount, or releases what is held.");
-        if (effect.Amount > 0 && account.Frozen)
-            return new Rejection(RejectionCodes.AccountFrozen);
+        if (effect.Amount > 0 && account.Status != AccountStatus.Open)
+            return NotOpen(account.Status);
         if (effect.Amount > 0 && !account.IsUnlimited && account.Available < effect.Amount)
             return new Rejection(RejectionCodes.InsufficientFunds, account.Available);
         undo.Apply(accounts, effect.Account, amount: 0, effect.Amount);
         return null;
     }
+
+    private static Rejection NotOpen(AccountStatus status) =>
+        new(status == AccountStatus.Frozen ? RejectionCodes.AccountFrozen : RejectionCodes.AccountClosed);
 }

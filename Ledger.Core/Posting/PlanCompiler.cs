@@ -12,7 +12,7 @@ internal static class PlanCompiler
     {
         count = 0;
         // The API lets callers spend only their own money; the engine does not rely on it.
-        if (command.Kind != TransactionKind.Deposit && command.CallerId is { } caller && caller != command.OwnerId)
+        if (command.Kind != TransactionKind.Deposit && command.PrincipalId != command.OwnerId)
             return new Rejection(RejectionCodes.Forbidden);
         if (book.Currency(command.Currency) is not { } currency)
             return new Rejection(RejectionCodes.CurrencyUnknown);

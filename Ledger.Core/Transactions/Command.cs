@@ -18,17 +18,19 @@ public sealed record Command
     public required Guid OwnerId { get; init; }
 
     /// <summary>
-    /// Whom the API authenticated, where that is not the owner: an operator, or an API key, that acts for it. Such a command
-    /// may credit the owner and never debit it, which the engine checks again.
+    /// The user or service that the API authenticated, and that the idempotency key belongs to. Where it is not the owner, an
+    /// operator acts for the owner: such a command may credit the owner and never debit it, which the engine checks again.
     /// </summary>
-    public Guid? CallerId { get; init; }
+    public required Guid PrincipalId { get; init; }
 
-    /// <summary>Whose idempotency keys the command's is one of: keys belong to whoever sends them.</summary>
-    [JsonIgnore]
-    public Guid KeyOwnerId => CallerId ?? OwnerId;
-
-    /// <summary>The user whom a transfer credits; null if nobody has the address that the sender gave.</summary>
+    /// <summary>The user whom a transfer credits; null if the address that the sender gave is not registered.</summary>
     public Guid? RecipientId { get; init; }
+
+    /// <summary>
+    /// The e-mail address that the sender gave for the recipient, in one letter case; null if it gave an id. A key that was used
+    /// before the recipient registered stands for the same request afterwards.
+    /// </summary>
+    public string? RecipientAddress { get; init; }
 
     /// <summary>How much moves: 1 to <see cref="Currencies.Currency.MaxAmount"/> minor units.</summary>
     public required Money Amount { get; init; }
@@ -45,9 +47,6 @@ public sealed record Command
 
     /// <summary>The client's Idempotency-Key, 1 to 255 characters.</summary>
     public string? IdempotencyKey { get; init; }
-
-    /// <summary>SHA-256 over what was asked for, so that a key that comes back with another body is found out. Set if the key is.</summary>
-    public byte[]? RequestHash { get; init; }
 
     /// <summary>When the API accepted it: UTC, whole microseconds, as PostgreSQL stores them.</summary>
     public required DateTime CreatedAt { get; init; }

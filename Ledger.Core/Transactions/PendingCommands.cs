@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Persistence;
 using Npgsql;
@@ -7,19 +8,33 @@ using NpgsqlTypes;
 namespace Ledger.Core.Transactions;
 
 /// <summary>
-/// Commands that a client was told are recorded (202) before they were decided. Whoever reads a transaction finds it here
-/// until it is among the decided ones.
+/// Commands that are recorded and not decided: their clients were answered 202, or no worker could decide them yet. A
+/// transaction is read from here until it is among the decided ones.
 /// </summary>
 public static class PendingCommands
 {
+    /// <summary>The columns that <see cref="Read"/> expects, of <c>ledger.pending_commands p</c>.</summary>
+    public const string Columns = "p.id, p.principal_id, p.owner_id, p.kind, p.currency, p.created_at, p.command";
+
+    private const string Due = "failure is null and due_at <= clock_timestamp() and kind = any ($1) and version <= $2";
+
+    private const string Insert = """
+        insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at)
+        select $1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9
+        where not exists (select from ledger.transactions where id = $1)
+        """;
+
+    // So long a published command is taken to be in the queue or with a worker; then twice as long, and so on.
+    private static readonly TimeSpan LongestPause = TimeSpan.FromHours(1);
+
     /// <summary>
     /// Records a command, and reserves its idempotency key, before its client is answered 202. Recording it again, or
     /// after it was decided, is harmless.
     /// </summary>
-    /// <param name="published">Whether the queue has it, as far as is known; if not, the relay takes it at once.</param>
+    /// <param name="dueIn">When the relay publishes it: at once if the queue does not have it.</param>
     /// <returns>What the key stands for, if that is another command; then nothing was recorded.</returns>
     public static async Task<KeyConflict?> RecordAsync(
-        NpgsqlDataSource database, Command command, bool published, CancellationToken cancellationToken)
+        NpgsqlDataSource database, Command command, TimeSpan dueIn, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -31,17 +46,17 @@ public static class PendingCommands
             {
                 BatchCommands =
                 {
-                    DatabaseRoles.ActFor(command.KeyOwnerId),
+                    DatabaseRoles.ActFor(command.PrincipalId),
                     new NpgsqlBatchCommand("""
-                        insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id)
+                        insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id)
                         values ($1, $2, $3, $4) on conflict do nothing
                         """)
                     {
-                        Parameters = { new() { Value = command.KeyOwnerId }, new() { Value = key }, new() { Value = command.RequestHash! }, new() { Value = command.Id } },
+                        Parameters = { new() { Value = command.PrincipalId }, new() { Value = key }, new() { Value = RequestHash.Of(command) }, new() { Value = command.Id } },
                     },
-                    new NpgsqlBatchCommand("select request_hash, transaction_id from ledger.idempotency_keys where owner_id = $1 and key = $2")
+                    new NpgsqlBatchCommand("select request_hash, transaction_id from ledger.idempotency_keys where principal_id = $1 and key = $2")
                     {
-                        Parameters = { new() { Value = command.KeyOwnerId }, new() { Value = key } },
+                        Parameters = { new() { Value = command.PrincipalId }, new() { Value = key } },
                     },
                 },
             };
@@ -49,75 +64,152 @@ public static class PendingCommands
             await reader.NextResultAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
             if (reader.GetGuid(1) is var holder && holder != command.Id)
-                return new KeyConflict(holder, reader.GetFieldValue<byte[]>(0).AsSpan().SequenceEqual(command.RequestHash));
+                return new KeyConflict(holder, RequestHash.Matches(command, reader.GetFieldValue<byte[]>(0)));
         }
 
         await using var record = new NpgsqlBatch(connection, transaction)
         {
-            BatchCommands =
-            {
-                DatabaseRoles.ActFor(command.OwnerId),
-                new NpgsqlBatchCommand("""
-                    insert into ledger.pending_commands (id, owner_id, command, relayed_at)
-                    select $1, $2, $3, case when $4 then clock_timestamp() end
-                    where not exists (select from ledger.transactions where id = $1)
-                    on conflict do nothing
-                    """)
-                {
-                    Parameters =
-                    {
-                        new() { Value = command.Id },
-                        new() { Value = command.OwnerId },
-                        new() { Value = JsonSerializer.Serialize(command, MessageJson.Default.Command), NpgsqlDbType = NpgsqlDbType.Json },
-                        new() { Value = published },
-                    },
-                },
-            },
+            BatchCommands = { DatabaseRoles.ActFor(command.PrincipalId), InsertOf(StoredCommand.Of(command), dueIn, "on conflict do nothing") },
         };
         await record.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return null;
     }
 
-    /// <summary>Takes commands that the queue has never seen, or not for so long that it may have lost them.</summary>
-    /// <param name="after">After how long a published command that is still undecided is published again.</param>
-    /// <returns>Those that can be read, and those that cannot: nobody can post them, nor may they keep others from being posted.</returns>
-    public static async Task<(IReadOnlyList<Command> Commands, IReadOnlyList<UnreadableCommand> Unreadable)> TakeForRelayAsync(
+    /// <summary>Records commands that this worker does not decide now, for the relay. One that is recorded already is due anew; a decided one stays decided.</summary>
+    public static async Task ParkAsync(NpgsqlDataSource database, IEnumerable<StoredCommand> commands, TimeSpan dueIn, CancellationToken cancellationToken)
+    {
+        await using var batch = database.CreateBatch();
+        foreach (var command in commands)
+            batch.BatchCommands.Add(InsertOf(command, dueIn, "on conflict (id) do update set due_at = excluded.due_at"));
+        await batch.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>Whether there is a command that <see cref="TakeDueAsync"/> may take.</summary>
+    public static async Task<bool> IsAnyDueAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
+    {
+        await using var look = database.CreateCommand($"select exists (select from ledger.pending_commands where {Due})");
+        look.Parameters.Add(new() { Value = TransactionNames.Kinds });
+        look.Parameters.Add(new() { Value = (short)Envelope.CurrentVersion });
+        return (bool)(await look.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    /// <summary>
+    /// Takes commands that are due: that the queue has never seen, or not for so long that it may have lost them. Each time
+    /// that a command is taken, it is due again after twice the time. Commands that a worker is deciding now, and those of a kind
+    /// or version that this version does not know, are left.
+    /// </summary>
+    /// <param name="after">How long the queue is first taken to have a command.</param>
+    /// <returns>Those that can be read, and those that cannot: they must not keep others from being posted.</returns>
+    public static async Task<(IReadOnlyList<Command> Commands, IReadOnlyList<StoredCommand> Unreadable)> TakeDueAsync(
         NpgsqlDataSource database, int limit, TimeSpan after, CancellationToken cancellationToken)
     {
-        // "skip locked": several workers relay side by side without publishing each other's.
-        await using var take = database.CreateCommand("""
-            update ledger.pending_commands p set relayed_at = clock_timestamp()
+        // "skip locked": several relays do not publish each other's commands, and a batch locks those that it decides.
+        await using var take = database.CreateCommand($"""
+            update ledger.pending_commands p
+            set relays = p.relays + 1, due_at = clock_timestamp() + least($4 * power(2, least(p.relays, 20)), $5)
             from (
-                select id from ledger.pending_commands
-                where failure is null and (relayed_at is null or relayed_at < clock_timestamp() - $1)
-                order by id limit $2
+                select id from ledger.pending_commands where {Due}
+                order by due_at limit $3
                 for update skip locked) due
             where p.id = due.id
-            returning p.id, p.command
+            returning {Columns}, p.version
             """);
-        take.Parameters.Add(new() { Value = after });
+        take.Parameters.Add(new() { Value = TransactionNames.Kinds });
+        take.Parameters.Add(new() { Value = (short)Envelope.CurrentVersion });
         take.Parameters.Add(new() { Value = limit });
+        take.Parameters.Add(new() { Value = after });
+        take.Parameters.Add(new() { Value = LongestPause });
         var commands = new List<Command>();
-        var unreadable = new List<UnreadableCommand>();
+        var unreadable = new List<StoredCommand>();
         await using var reader = await take.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
-            var (id, text) = (reader.GetGuid(0), reader.GetString(1));
-            // Under another id it would be decided without this row's ever going away.
-            if (TryRead(text) is { } command && command.Id == id)
+            var stored = ReadStored(reader, reader.GetInt16(7));
+            if (stored.TryRead() is { } command)
                 commands.Add(command);
             else
-                unreadable.Add(new UnreadableCommand(id, text));
+                unreadable.Add(stored);
         }
         return (commands, unreadable);
     }
 
-    private static Command? TryRead(string text)
+    /// <summary>Gives commands back that could not be published after all.</summary>
+    public static async Task ReturnAsync(NpgsqlDataSource database, Guid[] ids, CancellationToken cancellationToken)
+    {
+        await using var update = database.CreateCommand(
+            "update ledger.pending_commands set due_at = clock_timestamp(), relays = greatest(relays - 1, 0) where id = any ($1)");
+        update.Parameters.Add(new() { Value = ids });
+        await update.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>How many commands wait to be decided, for how long, and how many of them have failed.</summary>
+    public static async Task<PendingBacklog> BacklogAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
+    {
+        await using var count = database.CreateCommand("""
+            select count(*), coalesce(clock_timestamp() - min(recorded_at), interval '0'), count(*) filter (where failure is not null)
+            from ledger.pending_commands
+            """);
+        await using var reader = await count.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new PendingBacklog(reader.GetInt64(0), reader.GetTimeSpan(1), reader.GetInt64(2));
+    }
+
+    /// <summary>A pending transaction from a row of <see cref="Columns"/>; of a command that this version cannot read, as much as can be known.</summary>
+    public static Transaction Read(NpgsqlDataReader row) => ReadStored(row, Envelope.CurrentVersion).ToTransaction();
+
+    internal static StoredCommand ReadStored(NpgsqlDataReader row, int version) => new(
+        row.GetGuid(0), row.GetGuid(1), row.IsDBNull(2) ? null : row.GetGuid(2), version, row.GetString(3),
+        row.IsDBNull(4) ? null : row.GetString(4), row.GetDateTime(5), row.GetString(6));
+
+    private static NpgsqlBatchCommand InsertOf(StoredCommand command, TimeSpan dueIn, string onConflict) => new($"{Insert} {onConflict}")
+    {
+        Parameters =
+        {
+            new() { Value = command.Id },
+            new() { Value = command.PrincipalId },
+            new() { Value = command.OwnerId ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+            new() { Value = (short)command.Version },
+            new() { Value = command.Kind },
+            new() { Value = command.Currency ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text },
+            new() { Value = command.CreatedAt, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+            new() { Value = command.Text, NpgsqlDbType = NpgsqlDbType.Json },
+            new() { Value = dueIn, NpgsqlDbType = NpgsqlDbType.Interval },
+        },
+    };
+}
+
+/// <summary>A command as it is stored while it waits: fields that every version has, and its text, which this version may not know.</summary>
+/// <param name="Text">JSON.</param>
+public sealed record StoredCommand(
+    Guid Id, Guid PrincipalId, Guid? OwnerId, int Version, string Kind, string? Currency, DateTime CreatedAt, string Text)
+{
+    public static StoredCommand Of(Command command) => new(
+        command.Id, command.PrincipalId, command.OwnerId, Envelope.CurrentVersion, command.Kind.Name(), command.Currency, command.CreatedAt,
+        JsonSerializer.Serialize(command, MessageJson.Default.Command));
+
+    /// <summary>The fields that a command of any version has; null if there is none of them.</summary>
+    public static StoredCommand? OfUnknown(JsonElement command, int version)
+    {
+        if (command.ValueKind != JsonValueKind.Object
+            || !TryGetId(command, "id", out var id) || !TryGetId(command, "principalId", out var principal)
+            || !command.TryGetProperty("kind", out var kind) || kind.ValueKind != JsonValueKind.String
+            || !command.TryGetProperty("createdAt", out var created) || created.ValueKind != JsonValueKind.String || !created.TryGetDateTimeOffset(out var createdAt))
+            return null;
+        return new StoredCommand(
+            id, principal, TryGetId(command, "ownerId", out var owner) ? owner : null, version, kind.GetString()!,
+            null, createdAt.UtcDateTime, command.GetRawText());
+    }
+
+    /// <summary>The command, or null if this version cannot read it, or its text says another thing than the fields.</summary>
+    public Command? TryRead()
     {
         try
         {
-            return JsonSerializer.Deserialize(text, MessageJson.Default.Command);
+            var command = JsonSerializer.Deserialize(Text, MessageJson.Default.Command);
+            return command is not null && command.Id == Id && command.PrincipalId == PrincipalId && command.OwnerId == OwnerId && command.Kind.Name() == Kind
+                ? command
+                : null;
         }
         catch (JsonException)
         {
@@ -125,40 +217,30 @@ public static class PendingCommands
         }
     }
 
-    /// <summary>Gives commands back that could not be published after all.</summary>
-    public static async Task ReturnAsync(NpgsqlDataSource database, Guid[] ids, CancellationToken cancellationToken)
-    {
-        await using var update = database.CreateCommand("update ledger.pending_commands set relayed_at = null where id = any ($1)");
-        update.Parameters.Add(new() { Value = ids });
-        await update.ExecuteNonQueryAsync(cancellationToken);
-    }
+    /// <summary>What a reader may know of it while it is pending.</summary>
+    public Transaction ToTransaction() => TryRead() is { } command
+        ? Transaction.Pending(command)
+        : new Transaction
+        {
+            Id = Id,
+            Kind = Kind,
+            Status = TransactionStatus.Pending,
+            PrincipalId = PrincipalId,
+            OwnerId = OwnerId,
+            Amount = new Money(0, Currency ?? ""),
+            CreatedAt = CreatedAt,
+        };
 
-    /// <summary>How many commands wait to be decided, and for how long.</summary>
-    public static async Task<PendingBacklog> BacklogAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
+    private static bool TryGetId(JsonElement command, string name, out Guid id)
     {
-        await using var count = database.CreateCommand(
-            "select count(*), coalesce(clock_timestamp() - min(recorded_at), interval '0') from ledger.pending_commands");
-        await using var reader = await count.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
-        return new PendingBacklog(reader.GetInt64(0), reader.GetTimeSpan(1));
-    }
-
-    /// <summary>Marks a command that no batch can post, so that the relay leaves it to the operator.</summary>
-    public static async Task MarkFailedAsync(NpgsqlDataSource database, Guid id, string reason, CancellationToken cancellationToken)
-    {
-        await using var update = database.CreateCommand("update ledger.pending_commands set failure = $2 where id = $1");
-        update.Parameters.Add(new() { Value = id });
-        update.Parameters.Add(new() { Value = reason });
-        await update.ExecuteNonQueryAsync(cancellationToken);
+        id = default;
+        return command.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String && value.TryGetGuid(out id);
     }
 }
 
-/// <summary>A pending command that this version cannot read.</summary>
-/// <param name="Text">As it is stored: JSON.</param>
-public readonly record struct UnreadableCommand(Guid Id, string Text);
-
 /// <summary>Commands that wait to be decided.</summary>
-public sealed record PendingBacklog(long Count, TimeSpan OldestAge);
+/// <param name="Failed">Those that could not be posted and wait for an operator.</param>
+public sealed record PendingBacklog(long Count, TimeSpan OldestAge, long Failed);
 
 /// <summary>An idempotency key that stands for another command.</summary>
 /// <param name="SameRequest">Whether that command asked for the same.</param>

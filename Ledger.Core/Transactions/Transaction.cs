@@ -4,35 +4,67 @@ using Ledger.Core.Currencies;
 namespace Ledger.Core.Transactions;
 
 /// <summary>A command and what became of it.</summary>
-/// <param name="Id">UUIDv7, the command's.</param>
-/// <param name="OwnerId">The user whose money moved.</param>
-/// <param name="RecipientId">The user whom a transfer credits.</param>
-/// <param name="Metadata">A JSON object of strings.</param>
-/// <param name="CreatedAt">When the API accepted it, UTC.</param>
-/// <param name="DecidedAt">When it was posted or rejected, by the database's clock, UTC; null while pending.</param>
-/// <param name="Rejection">Why it was rejected; null unless it was.</param>
-/// <param name="Entries">Both sides if posted, otherwise none.</param>
-public sealed record Transaction(
-    Guid Id,
-    TransactionKind Kind,
-    TransactionStatus Status,
-    Guid OwnerId,
-    Guid? RecipientId,
-    Money Amount,
-    string? Reference,
-    string? Metadata,
-    DateTime CreatedAt,
-    DateTime? DecidedAt,
-    Rejection? Rejection,
-    IReadOnlyList<Entry> Entries)
+public sealed record Transaction
 {
+    /// <summary>UUIDv7, the command's.</summary>
+    public required Guid Id { get; init; }
+
+    /// <summary>What the command does, by its name in <c>ledger.kinds</c>: also one that this version does not know.</summary>
+    public required string Kind { get; init; }
+
+    public required TransactionStatus Status { get; init; }
+
+    /// <summary>The user or service that sent the command.</summary>
+    public required Guid PrincipalId { get; init; }
+
+    /// <summary>The user whose money moves; null where the command names none.</summary>
+    public Guid? OwnerId { get; init; }
+
+    /// <summary>The user whom a transfer credits.</summary>
+    public Guid? RecipientId { get; init; }
+
+    public required Money Amount { get; init; }
+
     /// <summary>The currency of <see cref="Amount"/>.</summary>
     public string Currency => Amount.Currency;
 
+    public string? Reference { get; init; }
+
+    /// <summary>A JSON object of strings.</summary>
+    public string? Metadata { get; init; }
+
+    /// <summary>When the API accepted it, UTC.</summary>
+    public required DateTime CreatedAt { get; init; }
+
+    /// <summary>When it was posted, rejected or failed, by the database's clock, UTC; null while pending.</summary>
+    public DateTime? DecidedAt { get; init; }
+
+    /// <summary>Why it was rejected; null unless it was.</summary>
+    public Rejection? Rejection { get; init; }
+
+    /// <summary>Why it could not be posted, for operators; null unless it failed.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>The entries if posted, otherwise none, in the order in which they were made.</summary>
+    public IReadOnlyList<Entry> Entries { get; init; } = [];
+
+    /// <summary>Its place in the journal; null until it has been sealed.</summary>
+    public long? Sequence { get; init; }
+
     /// <summary>A command that is not decided yet.</summary>
-    public static Transaction Pending(Command command) => new(
-        command.Id, command.Kind, TransactionStatus.Pending, command.OwnerId, command.RecipientId, command.Amount,
-        command.Reference, command.Metadata, command.CreatedAt, null, null, []);
+    public static Transaction Pending(Command command) => new()
+    {
+        Id = command.Id,
+        Kind = command.Kind.Name(),
+        Status = TransactionStatus.Pending,
+        PrincipalId = command.PrincipalId,
+        OwnerId = command.OwnerId,
+        RecipientId = command.RecipientId,
+        Amount = command.Amount,
+        Reference = command.Reference,
+        Metadata = command.Metadata,
+        CreatedAt = command.CreatedAt,
+    };
 }
 
 /// <summary>One side of a transaction.</summary>
@@ -54,6 +86,7 @@ public static class RejectionCodes
     public const string CurrencyUnknown = "currency_unknown";
     public const string CurrencyDisabled = "currency_disabled";
     public const string AccountFrozen = "account_frozen";
+    public const string AccountClosed = "account_closed";
     public const string RecipientUnknown = "recipient_unknown";
     public const string BalanceOverflow = "balance_overflow";
     /// <summary>Somebody other than the owner wanted its money moved. The API refuses that; so does the engine.</summary>
@@ -70,7 +103,10 @@ public enum TransactionStatus
     /// <summary>Money moved; final.</summary>
     [JsonStringEnumMemberName("posted")]
     Posted,
-    /// <summary>Nothing moved; final.</summary>
+    /// <summary>No money moved; final.</summary>
     [JsonStringEnumMemberName("rejected")]
     Rejected,
+    /// <summary>It could not be posted, for a reason that is not its client's; no money moved; final.</summary>
+    [JsonStringEnumMemberName("failed")]
+    Failed,
 }

@@ -3,6 +3,9 @@ namespace Ledger.Core.Transactions;
 /// <summary>The words that stand for kinds and statuses in the database, in URLs and in routing keys.</summary>
 public static class TransactionNames
 {
+    /// <summary>The names of the kinds that this version knows.</summary>
+    public static string[] Kinds { get; } = [.. Enum.GetValues<TransactionKind>().Select(Name)];
+
     public static string Name(this TransactionKind kind) => kind switch
     {
         TransactionKind.Deposit => "deposit",
@@ -16,6 +19,7 @@ public static class TransactionNames
         TransactionStatus.Pending => "pending",
         TransactionStatus.Posted => "posted",
         TransactionStatus.Rejected => "rejected",
+        TransactionStatus.Failed => "failed",
         _ => throw new ArgumentOutOfRangeException(nameof(status), status, null),
     };
 
@@ -38,6 +42,7 @@ public static class TransactionNames
             "pending" => (true, TransactionStatus.Pending),
             "posted" => (true, TransactionStatus.Posted),
             "rejected" => (true, TransactionStatus.Rejected),
+            "failed" => (true, TransactionStatus.Failed),
             _ => (false, default),
         };
         return known;

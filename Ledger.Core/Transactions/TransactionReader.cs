@@ -7,25 +7,24 @@ namespace Ledger.Core.Transactions;
 public static class TransactionReader
 {
     /// <summary>The columns that <see cref="Read"/> expects first, of <c>ledger.transactions t</c>.</summary>
-    public const string Columns =
-        "t.id, t.kind, t.status, t.owner_id, t.counterparty_id, t.currency, t.amount, t.reference, t.metadata, t.created_at, t.decided_at, t.rejection, t.available";
+    public const string Columns = """
+        t.id, t.kind, t.status, t.principal_id, t.owner_id, t.recipient_id, t.currency, t.amount, t.reference, t.metadata, t.created_at, t.decided_at,
+        t.rejection, t.available, t.rejection_index, t.failure, (select j.sequence from ledger.journal j where j.transaction_id = t.id)
+        """;
 
-    /// <summary>The entries of the transactions whose ids are the parameter.</summary>
-    // By account and time, the entries' key: on the accounts of those concerned, and on the currency's settlement shards. Each
-    // step has its index, or the worker, whose sessions shun sequential scans, would get any plan at all; a subquery with an offset
-    // is planned as it stands: for many transactions the planner would read all entries.
+    /// <summary>The entries of the transactions whose ids are the parameter, each with the id of its transaction first.</summary>
+    // By account and time, the entries' key. A subquery with an offset is planned as it stands: for many transactions the planner
+    // would read all entries.
     public const string Entries = """
         select e.transaction_id, e.account_id, a.owner_id, e.currency, e.amount, e.balance_after
         from ledger.transactions t
-        cross join lateral (
-            select id, owner_id from ledger.accounts where owner_id in (t.owner_id, t.counterparty_id) and kind = 'user'
-            union all
-            select id, owner_id from ledger.accounts where currency = t.currency and kind = 'settlement') a
+        cross join lateral unnest(t.account_ids) i(account_id)
         cross join lateral (
             select id, transaction_id, account_id, currency, amount, balance_after
             from ledger.entries
-            where account_id = a.id and posted_at = t.decided_at and transaction_id = t.id
+            where account_id = i.account_id and posted_at = t.decided_at and transaction_id = t.id
             offset 0) e
+        left join ledger.accounts a on a.id = e.account_id
         where t.id = any ($1)
         order by e.id
         """;
@@ -64,11 +63,7 @@ public static class TransactionReader
         {
             // One that was committed between the two statements is not among them.
             if (entries.TryGetValue(reader.GetGuid(0), out var sides))
-            {
-                sides.Add(new Entry(
-                    reader.GetGuid(1), reader.IsDBNull(2) ? null : reader.GetGuid(2), new Money(reader.GetInt64(4), reader.GetString(3)),
-                    reader.IsDBNull(5) ? null : reader.GetInt64(5)));
-            }
+                sides.Add(ReadEntry(reader));
         }
         return transactions;
     }
@@ -76,13 +71,32 @@ public static class TransactionReader
     /// <summary>A transaction from a row that starts with <see cref="Columns"/>.</summary>
     public static Transaction Read(NpgsqlDataReader row, IReadOnlyList<Entry> entries)
     {
-        if (!TransactionNames.TryParseKind(row.GetString(1), out var kind) || !TransactionNames.TryParseStatus(row.GetString(2), out var status))
-            throw new InvalidDataException($"Transaction {row.GetGuid(0)} is of a kind or status that this version does not know.");
+        if (!TransactionNames.TryParseStatus(row.GetString(2), out var status))
+            throw new InvalidDataException($"Transaction {row.GetGuid(0)} has status {row.GetString(2)}, which this version does not know.");
 
-        return new Transaction(
-            row.GetGuid(0), kind, status, row.GetGuid(3), row.IsDBNull(4) ? null : row.GetGuid(4), new Money(row.GetInt64(6), row.GetString(5)),
-            row.IsDBNull(7) ? null : row.GetString(7), row.IsDBNull(8) ? null : row.GetString(8), row.GetDateTime(9), row.GetDateTime(10),
-            row.IsDBNull(11) ? null : new Rejection(row.GetString(11), row.IsDBNull(12) ? null : row.GetInt64(12)),
-            entries);
+        return new Transaction
+        {
+            Id = row.GetGuid(0),
+            Kind = row.GetString(1),
+            Status = status,
+            PrincipalId = row.GetGuid(3),
+            OwnerId = row.IsDBNull(4) ? null : row.GetGuid(4),
+            RecipientId = row.IsDBNull(5) ? null : row.GetGuid(5),
+            Amount = new Money(row.IsDBNull(7) ? 0 : row.GetInt64(7), row.IsDBNull(6) ? "" : row.GetString(6)),
+            Reference = row.IsDBNull(8) ? null : row.GetString(8),
+            Metadata = row.IsDBNull(9) ? null : row.GetString(9),
+            CreatedAt = row.GetDateTime(10),
+            DecidedAt = row.GetDateTime(11),
+            Rejection = row.IsDBNull(12)
+                ? null
+                : new Rejection(row.GetString(12), row.IsDBNull(13) ? null : row.GetInt64(13), row.IsDBNull(14) ? null : row.GetInt16(14)),
+            Failure = row.IsDBNull(15) ? null : row.GetString(15),
+            Sequence = row.IsDBNull(16) ? null : row.GetInt64(16),
+            Entries = entries,
+        };
     }
+
+    /// <summary>An entry from a row of <see cref="Entries"/>.</summary>
+    public static Entry ReadEntry(NpgsqlDataReader row) => new(
+        row.GetGuid(1), row.IsDBNull(2) ? null : row.GetGuid(2), new Money(row.GetInt64(4), row.GetString(3)), row.IsDBNull(5) ? null : row.GetInt64(5));
 }

@@ -1,7 +1,7 @@
 namespace Ledger.Core.Verification;
 
 /// <summary>A rule that the whole ledger keeps, and the query that finds what breaks it.</summary>
-/// <param name="Name">Short and stable: what dashboards and alerts call it.</param>
+/// <param name="Name">Short and stable: the name in dashboards and alerts.</param>
 /// <param name="Rule">The rule in words.</param>
 /// <param name="Sql">One text column, one row per breach; <c>$1</c> is the age, an interval, that a pending command may reach.</param>
 public sealed record Check(string Name, string Rule, string Sql)
@@ -17,34 +17,45 @@ public sealed record Check(string Name, string Rule, string Sql)
             select format('transaction %s: entries in %s sum to %s', transaction_id, currency, sum(amount))
             from ledger.entries group by transaction_id, currency having sum(amount) <> 0
             """),
-        new("posted-is-sum", "Each account's posted balance is the sum of its entries, on every settlement shard too.", """
+        new("posted-is-sum", "Each account's posted balance is the sum of its entries, on every shard too.", """
             select format('account %s: posted is %s, entries sum to %s', a.id, a.posted, coalesce(e.sum, 0))
             from ledger.accounts a
             left join (select account_id, sum(amount) from ledger.entries group by account_id) e on e.account_id = a.id
             where a.posted <> coalesce(e.sum, 0)
             """),
-        new("last-balance", "The last entry of each user's account says what the account's posted balance is.", """
+        new("held-is-sum", "Each account's held amount is what remains of its holds, and each hold is the sum of its changes.", """
+            select format('account %s: held is %s, its holds have %s', a.id, a.held, coalesce(h.sum, 0))
+            from ledger.accounts a
+            left join (select account_id, sum(remaining) from ledger.holds group by account_id) h on h.account_id = a.id
+            where a.held <> coalesce(h.sum, 0)
+            union all
+            select format('hold %s: %s remains, its changes sum to %s', h.id, h.remaining, coalesce(c.sum, 0))
+            from ledger.holds h
+            left join (select hold_id, sum(amount) from ledger.hold_changes group by hold_id) c on c.hold_id = h.id
+            where h.remaining <> coalesce(c.sum, 0)
+            """),
+        new("last-balance", "The last entry of each account says what the account's posted balance is.", """
             select format('account %s: posted is %s, its last entry says %s', a.id, a.posted, coalesce(e.balance_after::text, 'nothing'))
             from ledger.accounts a
             left join lateral (
                 select balance_after from ledger.entries where account_id = a.id order by posted_at desc, id desc limit 1) e on true
-            where a.kind = 'user' and a.posted is distinct from coalesce(e.balance_after, 0)
+            where a.shard is null and a.posted is distinct from coalesce(e.balance_after, 0)
             """),
-        // Settlement balances are sums of shards to which workers add at the same time: their entries carry no balance.
-        new("running-balance", "Each entry's balance is the running sum of its account's entries; entries on settlement accounts have none.", """
+        // Batches add to shards without a lock and at the same time, so that entries on them say no balance.
+        new("running-balance", "Each entry's balance is the running sum of its account's entries; entries on shards have none.", """
             select format('account %s: entry %s says %s, entries up to it sum to %s',
                 e.account_id, e.id, coalesce(e.balance_after::text, 'nothing'), e.running)
             from (
                 select account_id, id, balance_after, sum(amount) over (partition by account_id order by posted_at, id) as running
                 from ledger.entries) e
             join ledger.accounts a on a.id = e.account_id
-            where e.balance_after is distinct from case when a.kind = 'user' then e.running end
+            where e.balance_after is distinct from case when a.shard is null then e.running end
             """),
-        new("never-below-zero", "No account that must not has less than zero available, and nothing held is below zero.", """
-            select format('account %s: posted is %s, held is %s', id, posted, held)
-            from ledger.accounts where held < 0 or (not allow_negative and posted - held < 0)
+        new("within-limit", "No account has less available than its credit limit allows, and no held amount is below zero.", """
+            select format('account %s: posted is %s, held is %s, the limit %s', id, posted, held, credit_limit)
+            from ledger.accounts where held < 0 or (shard is null and posted - held < -credit_limit)
             """),
-        new("right-entries", "A posted transaction has the two entries that its kind, parties, currency and amount ask for; a rejected one has none.", """
+        new("right-entries", "A posted transaction has the entries that its kind, parties, currency and amount ask for; any other has none.", """
             select format('transaction %s: %s %s of %s %s has %s entries, of which %s right debits and %s right credits',
                 t.id, t.status, t.kind, t.amount, t.currency, l.entries, l.debits, l.credits)
             from ledger.transactions t
@@ -56,30 +67,34 @@ public sealed record Check(string Name, string Rule, string Sql)
                         and case t.kind
                             when 'deposit' then a.owner_id = t.owner_id
                             when 'withdrawal' then a.kind = 'settlement'
-                            when 'transfer' then a.owner_id = t.counterparty_id end) as credits
+                            when 'transfer' then a.owner_id = t.recipient_id end) as credits
                 from ledger.transactions t
                 left join ledger.entries e on e.transaction_id = t.id
                 left join ledger.accounts a on a.id = e.account_id
                 group by t.id) l on l.id = t.id
-            where case t.status
-                when 'posted' then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
-                else l.entries <> 0 end
+            where case
+                when t.status <> 'posted' then l.entries <> 0
+                when t.kind in ('deposit', 'withdrawal', 'transfer') then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
+                else l.entries < 2 end
             """),
-        new("known-transaction", "Each entry belongs to a transaction, at the time of its decision, and stands on an account of its currency.", """
+        new("known-transaction", "Each entry belongs to a transaction that lists its account, at the time of its decision, and stands on an account of its currency.", """
             select format('entry %s: transaction %s %s, account %s in %s %s', e.id,
                 e.transaction_id, case when t.id is null then 'is missing' else 'is there' end,
                 e.account_id, e.currency, case when a.id is null then 'is missing' else 'is there' end)
             from ledger.entries e
-            left join ledger.transactions t on t.id = e.transaction_id and t.decided_at = e.posted_at
+            left join ledger.transactions t on t.id = e.transaction_id and t.decided_at = e.posted_at and e.account_id = any (t.account_ids)
             left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
             where t.id is null or a.id is null
             """),
-        new("known-key", "Each idempotency key stands for a transaction or a pending command of whoever sent it: its owner, or who acted for it.", """
-            select format('key "%s" of %s: neither transaction nor pending command %s of that caller', k.key, k.owner_id, k.transaction_id)
+        new("not-in-the-future", "Nothing is posted, rejected or failed later than now.", """
+            select format('transaction %s: decided at %s', id, decided_at)
+            from ledger.transactions where decided_at > clock_timestamp()
+            """),
+        new("known-key", "Each idempotency key stands for a transaction or a pending command of the caller that the key belongs to.", """
+            select format('key "%s" of %s: neither transaction nor pending command %s of that caller', k.key, k.principal_id, k.transaction_id)
             from ledger.idempotency_keys k
-            left join ledger.transactions t on t.id = k.transaction_id and coalesce(t.caller_id, t.owner_id) = k.owner_id
-            left join ledger.pending_commands p on p.id = k.transaction_id
-                and coalesce((p.command ->> 'callerId')::uuid, p.owner_id) = k.owner_id
+            left join ledger.transactions t on t.id = k.transaction_id and t.principal_id = k.principal_id
+            left join ledger.pending_commands p on p.id = k.transaction_id and p.principal_id = k.principal_id
             where t.id is null and p.id is null
             """),
         // A command can stand among the pending ones for a while after it was decided: a client's 202 may be recorded in the

@@ -1,5 +1,6 @@
 using System.Data;
 using System.Diagnostics;
+using Ledger.Core.Journal;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -11,10 +12,11 @@ namespace Ledger.Core.Verification;
 /// </summary>
 public sealed class Verifier(NpgsqlDataSource database)
 {
-    /// <summary>Runs every check of <see cref="Check.All"/>.</summary>
+    /// <summary>Runs every check of <see cref="Check.All"/>, and recomputes the journal.</summary>
+    /// <param name="isFull">Whether the journal is recomputed from its beginning, or from where the last run found it sound.</param>
     /// <param name="maxPendingAge">How long a command may wait to be decided.</param>
     /// <param name="maxRows">How many breaches of each check are listed; all are counted.</param>
-    public async Task<VerificationReport> VerifyAsync(TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken)
+    public async Task<VerificationReport> VerifyAsync(TimeSpan maxPendingAge, int maxRows, CancellationToken cancellationToken, bool isFull = false)
     {
         var started = Stopwatch.GetTimestamp();
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
@@ -27,7 +29,15 @@ public sealed class Verifier(NpgsqlDataSource database)
         var results = new List<CheckResult>(Check.All.Count);
         foreach (var check in Check.All)
             results.Add(await RunAsync(connection, check, maxPendingAge, maxRows, cancellationToken));
-        return new VerificationReport(at, Stopwatch.GetElapsedTime(started), accounts, transactions, entries, results);
+        var journal = await new JournalVerifier(database).VerifyAsync(isFull ? 0 : await VerifiedAsync(connection, cancellationToken), maxRows, cancellationToken);
+        results.AddRange(journal.Results);
+        return new VerificationReport(at, Stopwatch.GetElapsedTime(started), accounts, transactions, entries, results, journal);
+    }
+
+    private static async Task<long> VerifiedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("select number from ledger.verified", connection);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     private static async Task<(DateTime At, long Accounts, long Transactions, long Entries)> CountAsync(
@@ -75,7 +85,7 @@ public sealed class Verifier(NpgsqlDataSource database)
 /// <param name="Accounts">How many accounts were checked, settlement shards too.</param>
 /// <param name="Transactions">How many transactions were checked, rejected ones too.</param>
 public sealed record VerificationReport(
-    DateTime At, TimeSpan Took, long Accounts, long Transactions, long Entries, IReadOnlyList<CheckResult> Results)
+    DateTime At, TimeSpan Took, long Accounts, long Transactions, long Entries, IReadOnlyList<CheckResult> Results, JournalReport Journal)
 {
     /// <summary>Whether every rule holds.</summary>
     public bool IsClean => Results.All(result => result.Broken == 0);

@@ -19,7 +19,7 @@ public sealed class LoadTests(LedgerSystem system)
         Assert.DoesNotContain(output.Concat(errors), line => line.Contains(key, StringComparison.Ordinal));
         var deposits = await Books.NumberAsync(await system.DatabaseAsync(), """
             select count(*) from ledger.transactions
-            where kind = 'deposit' and status = 'posted' and caller_id = (select id from identity.api_keys where hash = $1)
+            where kind = 'deposit' and status = 'posted' and principal_id = (select service_id from identity.service_keys where hash = $1)
             """, Secrets.Hash(key));
         // The first deposits: four users in five enabled currencies.
         Assert.True(deposits >= 4 * 5, $"The key made {deposits} deposits.");

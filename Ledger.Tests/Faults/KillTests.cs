@@ -41,7 +41,7 @@ public sealed class KillTests(FaultSystem system)
         {
             // The last that a batch writes; what it sends with that is its commit.
             await using var gate = new NpgsqlCommand(
-                "insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id) values ($1, 'k', '', $1)", connection)
+                "insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id) values ($1, 'k', '\\x0101', $1)", connection)
             {
                 Parameters = { new() { Value = market.Users[0] } },
             };

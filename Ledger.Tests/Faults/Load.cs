@@ -140,7 +140,7 @@ internal sealed class Load : IAsyncDisposable
     private async Task<Dictionary<string, Stored>> ReadAsync(NpgsqlDataSource database)
     {
         await using var command = database.CreateCommand("""
-            select k.key, t.id, t.kind || 's', t.owner_id, t.counterparty_id, t.amount, t.status
+            select k.key, t.id, t.kind || 's', t.owner_id, t.recipient_id, t.amount, t.status
             from ledger.idempotency_keys k join ledger.transactions t on t.id = k.transaction_id
             where k.owner_id = any ($1) and t.currency = 'USD'
             """);

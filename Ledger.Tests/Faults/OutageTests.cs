@@ -266,7 +266,7 @@ public sealed class OutageTests(FaultSystem system)
                 {
                     BatchCommands =
                     {
-                        new("insert into ledger.idempotency_keys (owner_id, key, request_hash, transaction_id) values ($1, 'k', '', $1)") { Parameters = { new() { Value = user.Id } } },
+                        new("insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id) values ($1, 'k', '\\x0101', $1)") { Parameters = { new() { Value = user.Id } } },
                         new("select from identity.sessions where user_id = $1 for update") { Parameters = { new() { Value = frozen.Id } } },
                     },
                 };
@@ -310,17 +310,15 @@ public sealed class OutageTests(FaultSystem system)
         await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
         var deadLetters = await broker.DeadLettersAsync();
         var good = Enumerable.Range(0, 3).Select(_ => market.Deposit(market.Users[0], 100)).ToArray();
-        // As an API of a later version may write it; written by nobody; and one that stands for another.
-        var later = good[0] with { Id = Guid.CreateVersion7() };
-        var (nothing, another) = (Guid.CreateVersion7(), Guid.CreateVersion7());
-        (Guid Id, string Text)[] unreadable =
-            [(later.Id, Text(later).Replace("\"deposit\"", "\"gift\"", StringComparison.Ordinal)), (nothing, "null"), (another, Text(good[1] with { Reference = another.ToString() }))];
+        // Two whose amount cannot be read.
+        (Guid Id, string Text)[] unreadable = [.. Enumerable.Range(0, 2).Select(_ => good[0] with { Id = Guid.CreateVersion7() })
+            .Select(command => (command.Id, Text(command).Replace("\"minorUnits\"", "\"units\":\"?\",\"minorUnits\":\"?\",\"was\"", StringComparison.Ordinal)))];
 
         await RecordAsync([(good[0].Id, Text(good[0])), .. unreadable, (good[1].Id, Text(good[1]))]);
         await Eventually.TrueAsync(async () => await PostedAsync(good[..2]) && await SetAsideAsync() == unreadable.Length, FaultSystem.Recovery);
 
         // Due once more, for all that time does to them; and so is one that came after them. When that is posted, they had their turn.
-        await Books.ExecuteAsync(system.Database, "update ledger.pending_commands set relayed_at = null where owner_id = $1", market.Users[0]);
+        await Books.ExecuteAsync(system.Database, "update ledger.pending_commands set due_at = now() where owner_id = $1", market.Users[0]);
         await RecordAsync([(good[2].Id, Text(good[2]))]);
         await Eventually.TrueAsync(() => PostedAsync(good[2..]), FaultSystem.Recovery);
 
@@ -339,7 +337,7 @@ public sealed class OutageTests(FaultSystem system)
         static string Text(Command command) => JsonSerializer.Serialize(command, MessageJson.Default.Command);
 
         Task<int> RecordAsync((Guid Id, string Text)[] commands) => Books.ExecuteAsync(
-            system.Database, "insert into ledger.pending_commands (id, owner_id, command) select id, $1, command::json from unnest($2, $3) c (id, command)",
+            system.Database, "insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, created_at, command) select id, $1, $1, 1, 'deposit', now(), command::json from unnest($2, $3) c (id, command)",
             market.Users[0], commands.Select(command => command.Id).ToArray(), commands.Select(command => command.Text).ToArray());
 
         async Task<bool> PostedAsync(Command[] commands) => commands.Length == await Books.NumberAsync(
@@ -356,10 +354,10 @@ public sealed class OutageTests(FaultSystem system)
         var market = await Market.OpenAsync(system.Database, users: 1);
         await using var broker = await Broker.ConnectAsync(new Uri(system.Processes.RabbitMqConnectionString));
         var deadLetters = await broker.DeadLettersAsync();
-        var command = JsonSerializer.Serialize(market.Deposit(market.Users[0], 100), MessageJson.Default.Command).Replace("\"deposit\"", "\"gift\"", StringComparison.Ordinal);
+        var command = JsonSerializer.Serialize(market.Deposit(market.Users[0], 100), MessageJson.Default.Command).Replace("\"minorUnits\":100", "\"minorUnits\":\"?\"", StringComparison.Ordinal);
         // Recorded and in the queue, as after "Prefer: respond-async".
         await Books.ExecuteAsync(
-            system.Database, "insert into ledger.pending_commands (id, owner_id, command, relayed_at) select ($2::json ->> 'id')::uuid, $1, $2::json, clock_timestamp()",
+            system.Database, "insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, created_at, command, due_at) select ($2::json ->> 'id')::uuid, $1, $1, 1, 'deposit', now(), $2::json, clock_timestamp() + interval '1 hour'",
             market.Users[0], command);
         await broker.PublishAsync(Encoding.UTF8.GetBytes($$"""{"commands":[{{command}}]}"""));
 

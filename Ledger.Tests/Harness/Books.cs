@@ -16,7 +16,7 @@ public static class Books
         group by a.id having a.posted <> coalesce(sum(e.amount), 0)
         union all
         select 'account ' || id || ' has ' || posted || ' and holds ' || held
-        from ledger.accounts where kind = 'user' and (posted - held < 0 or held < 0)
+        from ledger.accounts where kind = 'user' and (posted - held < -credit_limit or held < 0)
         union all
         select 'transaction ' || t.id || ' is ' || t.status || ' and has ' || count(e.id) || ' entries'
         from ledger.transactions t left join ledger.entries e on e.transaction_id = t.id
@@ -48,9 +48,9 @@ public static class Books
 
     /// <summary>How many rows of any kind an owner has: none, if nothing that it sent was accepted.</summary>
     public static Task<long> RowsOfAsync(NpgsqlDataSource database, Guid owner) => NumberAsync(database, """
-        select (select count(*) from ledger.transactions where owner_id = $1 or counterparty_id = $1)
+        select (select count(*) from ledger.transactions where owner_id = $1 or recipient_id = $1)
             + (select count(*) from ledger.pending_commands where owner_id = $1)
-            + (select count(*) from ledger.idempotency_keys where owner_id = $1)
+            + (select count(*) from ledger.idempotency_keys where principal_id = $1)
             + (select count(*) from ledger.accounts where owner_id = $1)
         """, owner);
 

@@ -31,16 +31,17 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
     public Command Transfer(Guid owner, Guid? recipient, long amount, string? key = null, byte body = 0) =>
         Command(TransactionKind.Transfer, owner, recipient, amount, key, body);
 
-    /// <param name="body">Stands for the request's hash: another one is another request.</param>
+    /// <param name="body">Another one is another request under the same key.</param>
     public Command Command(TransactionKind kind, Guid owner, Guid? recipient, long amount, string? key = null, byte body = 0) => new()
     {
         Id = Guid.CreateVersion7(),
         Kind = kind,
         OwnerId = owner,
+        PrincipalId = owner,
         RecipientId = recipient,
         Amount = new Money(amount, Currency),
         IdempotencyKey = key,
-        RequestHash = key is null ? null : [body],
+        Reference = body == 0 ? null : $"body {body}",
         CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
     };
 

@@ -23,7 +23,10 @@ public static class Staff
         var key = Secrets.New(ApiKey.Prefix);
         await Books.ExecuteAsync(
             await system.DatabaseAsync(),
-            "insert into identity.api_keys (id, name, role, hash, expires_at) values ($1, 'test', $2, $3, clock_timestamp() + $4)",
+            """
+            with service as (insert into identity.services (id, name, role) values ($1, $1::text, $2) returning id)
+            insert into identity.service_keys (id, service_id, hash, expires_at) select $1, id, $3, clock_timestamp() + $4 from service
+            """,
             Guid.CreateVersion7(), role, Secrets.Hash(key), expires ?? TimeSpan.FromHours(1));
         return key;
     }

@@ -18,8 +18,8 @@ public sealed class ApiKeyTests(LedgerSystem system)
         (await api.GetAsync("admin/users?limit=1", key)).MustBe(200);
 
         var database = await system.DatabaseAsync();
-        Assert.Equal(1, await Books.NumberAsync(database, "select count(*) from identity.api_keys where hash = $1 and last_used_at is not null", Secrets.Hash(key)));
-        await Books.ExecuteAsync(database, "update identity.api_keys set revoked_at = clock_timestamp() where hash = $1", Secrets.Hash(key));
+        Assert.Equal(1, await Books.NumberAsync(database, "select count(*) from identity.service_keys where hash = $1 and last_used_at is not null", Secrets.Hash(key)));
+        await Books.ExecuteAsync(database, "update identity.service_keys set revoked_at = clock_timestamp() where hash = $1", Secrets.Hash(key));
 
         await Eventually.RefusedAsync(Everywhere, () => api.GetAsync("admin/users?limit=1", key));
     }

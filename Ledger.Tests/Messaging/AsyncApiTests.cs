@@ -14,19 +14,46 @@ public sealed class AsyncApiTests
     private static readonly DateTime Now = new(2026, 1, 31, 12, 0, 0, DateTimeKind.Utc);
 
     // With all that a transaction may have, and with nothing that it need not.
-    private static readonly Transaction Full = new(
-        Guid.CreateVersion7(), TransactionKind.Transfer, TransactionStatus.Posted, Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(1234, "USD"), "r", """{"a":"b"}""", Now, Now,
-        null, [new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-1234, "USD"), 0), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(1234, "USD"), 1234)]);
+    private static readonly Transaction Full = new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = "transfer",
+        Status = TransactionStatus.Posted,
+        PrincipalId = Guid.CreateVersion7(),
+        OwnerId = Guid.CreateVersion7(),
+        RecipientId = Guid.CreateVersion7(),
+        Amount = new Money(1234, "USD"),
+        Reference = "r",
+        Metadata = """{"a":"b"}""",
+        CreatedAt = Now,
+        DecidedAt = Now,
+        Entries =
+        [
+            new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-1234, "USD"), 0),
+            new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(1234, "USD"), 1234),
+        ],
+    };
 
-    private static readonly Transaction Bare = new(
-        Guid.CreateVersion7(), TransactionKind.Withdrawal, TransactionStatus.Rejected, Guid.CreateVersion7(), null, new Money(1, "USD"), null, null, Now, Now,
-        new Rejection(RejectionCodes.InsufficientFunds), []);
+    private static readonly Transaction Bare = new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = "withdrawal",
+        Status = TransactionStatus.Rejected,
+        PrincipalId = Guid.CreateVersion7(),
+        OwnerId = Guid.CreateVersion7(),
+        Amount = new Money(1, "USD"),
+        CreatedAt = Now,
+        DecidedAt = Now,
+        Rejection = new Rejection(RejectionCodes.InsufficientFunds),
+    };
+
+    private static readonly Transaction Failed = Bare with { Status = TransactionStatus.Failed, Rejection = null, Failure = "No worker could write it." };
 
     [Fact]
     public void Events_have_the_fields_that_it_describes_and_no_others()
     {
         var seen = new HashSet<string>();
-        foreach (var message in TransactionEvents.Write([Full, Bare], new Currency("USD", "US Dollar", 2, Enabled: true)))
+        foreach (var message in TransactionEvents.Write([Full, Bare, Failed], new Currency("USD", "US Dollar", 2, Enabled: true)))
             MustMatch(JsonNode.Parse(message.Span)!, Document.At("components.messages.transactions.payload")!, "event", seen);
 
         var described = Document.Fields("components.schemas").SelectMany(schema => schema.Value.Fields("properties").Select(field => field.Key));
@@ -43,7 +70,7 @@ public sealed class AsyncApiTests
         Assert.Equal(Topology.ReasonHeader, Document.Fields("components.messages.deadLetter.headers.properties").Single().Key);
         var keys = Document.Items("channels.events.parameters.status.enum").Select(status =>
             Document.Text("channels.events.address")!.Replace("{status}", status.ToString(), StringComparison.Ordinal).Replace("{currency}", "USD", StringComparison.Ordinal));
-        Assert.Equal([TransactionEvents.RoutingKey(Full), TransactionEvents.RoutingKey(Bare)], keys);
+        Assert.Equal([TransactionEvents.RoutingKey(Full), TransactionEvents.RoutingKey(Bare), TransactionEvents.RoutingKey(Failed)], keys);
     }
 
     [Fact]

@@ -1,8 +1,10 @@
 using System.Text;
 using System.Text.Json;
+using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
+using Ledger.Worker.Posting;
 using RabbitMQ.Client;
 
 namespace Ledger.Tests.Messaging;
@@ -33,7 +35,6 @@ public sealed class CommandMessageTests(LedgerSystem system)
     [InlineData("an amount of zero")]
     [InlineData("an amount beyond the limit")]
     [InlineData("a transfer to oneself")]
-    [InlineData("a key without a hash")]
     [InlineData("metadata that is no JSON")]
     public async Task A_command_that_cannot_be_posted_goes_to_the_dead_letters_and_its_neighbours_are_posted(string fault)
     {
@@ -48,7 +49,6 @@ public sealed class CommandMessageTests(LedgerSystem system)
             "an amount of zero" => proper with { Amount = proper.Amount with { MinorUnits = 0 } },
             "an amount beyond the limit" => proper with { Amount = proper.Amount with { MinorUnits = long.MaxValue } },
             "a transfer to oneself" => proper with { Kind = TransactionKind.Transfer, RecipientId = market.Users[0] },
-            "a key without a hash" => proper with { IdempotencyKey = "k" },
             "metadata that is no JSON" => proper with { Metadata = "{" },
             _ => throw new ArgumentOutOfRangeException(nameof(fault)),
         };
@@ -74,16 +74,90 @@ public sealed class CommandMessageTests(LedgerSystem system)
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
         var deadLetters = await broker.DeadLettersAsync();
         var good = market.Deposit(market.Users[0], 100);
-        var unknown = Guid.CreateVersion7();
-        var envelope = JsonSerializer.Serialize(new Envelope([good, market.Deposit(market.Users[1], 100) with { Id = unknown }]), MessageJson.Default.Envelope);
-        // Of a kind that an API of a later version may send while this worker still runs.
-        var at = envelope.LastIndexOf("\"deposit\"", StringComparison.Ordinal);
+        var unreadable = Guid.CreateVersion7();
+        var envelope = JsonSerializer.Serialize(new Envelope([good, market.Deposit(market.Users[1], 777) with { Id = unreadable }]), MessageJson.Default.Envelope);
 
-        await broker.PublishAsync(Encoding.UTF8.GetBytes(envelope[..at] + "\"gift\"" + envelope[(at + "\"deposit\"".Length)..]));
+        await broker.PublishAsync(Encoding.UTF8.GetBytes(envelope.Replace("\"minorUnits\":777", "\"minorUnits\":\"much\"", StringComparison.Ordinal)));
 
         await PostedAsync(market, [good]);
-        await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text.Contains(unknown.ToString(), StringComparison.Ordinal))));
+        await Eventually.TrueAsync(() => Task.FromResult(deadLetters.Any(message => message.Text.Contains(unreadable.ToString(), StringComparison.Ordinal))));
         Assert.DoesNotContain(deadLetters, message => message.Text.Contains(good.Id.ToString(), StringComparison.Ordinal));
+    }
+
+    // As an API of a later version may send it, while workers of this one still run.
+    [Theory]
+    [InlineData("\"deposit\"", "\"gift\"", "gift")]
+    [InlineData("\"version\":1", "\"version\":2", "deposit")]
+    public async Task A_command_of_an_unknown_kind_or_version_waits_for_a_worker_that_knows_it_and_its_neighbours_are_posted(string known, string later, string kind)
+    {
+        var user = await system.NewUserAsync();
+        var market = await MarketAsync();
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var deadLetters = await broker.DeadLettersAsync();
+        var good = market.Deposit(market.Users[0], 100);
+        var unknown = (market with { Currency = "USD" }).Deposit(user.Id, 100);
+        var envelope = JsonSerializer.Serialize(new Envelope([unknown]), MessageJson.Default.Envelope);
+
+        await broker.PublishAsync(Encoding.UTF8.GetBytes(envelope.Replace(known, later, StringComparison.Ordinal)));
+        await broker.PublishAsync(good);
+
+        await PostedAsync(market, [good]);
+        await Eventually.TrueAsync(async () => await Books.NumberAsync(market.Database, "select count(*) from ledger.pending_commands where id = $1 and failure is null", unknown.Id) == 1);
+        // Its owner sees it as it is, and everything else.
+        Assert.Equal("pending", (await user.TransactionAsync(unknown.Id)).MustBe(200).TransactionStatus);
+        Assert.Contains($"\"kind\":\"{kind}\"", (await user.GetAsync("transactions")).MustBe(200).Text, StringComparison.Ordinal);
+        Assert.DoesNotContain(deadLetters, message => message.Text.Contains(unknown.Id.ToString(), StringComparison.Ordinal));
+        // The relays of these workers leave it alone; one that knows it finds the whole command.
+        Assert.Equal(0, await Books.NumberAsync(market.Database, "select relays::bigint from ledger.pending_commands where id = $1", unknown.Id));
+        Assert.Equal(1, await Books.ExecuteAsync(market.Database, "delete from ledger.pending_commands where id = $1 and command ->> 'ownerId' = $2", unknown.Id, user.Id.ToString()));
+    }
+
+    [Fact]
+    public async Task A_stored_transaction_of_an_unknown_kind_is_shown_as_it_is()
+    {
+        var user = await system.NewUserAsync();
+        var database = await system.DatabaseAsync();
+        var time = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+        var gift = new Transaction
+        {
+            Id = Guid.CreateVersion7(),
+            Kind = "gift",
+            Status = TransactionStatus.Rejected,
+            PrincipalId = user.Id,
+            OwnerId = user.Id,
+            Amount = new Money(100, "LATER"),
+            CreatedAt = time,
+            DecidedAt = time,
+            Rejection = new Rejection("unwelcome"),
+        };
+        await Books.ExecuteAsync(database, "insert into ledger.kinds (kind, moves_money) values ('gift', true) on conflict do nothing");
+        await Books.ExecuteAsync(database, """
+            insert into ledger.transactions (id, kind, status, principal_id, owner_id, account_ids, currency, amount, created_at, decided_at, rejection, digest)
+            values ($1, 'gift', 'rejected', $2, $2, '{}', 'LATER', 100, $3, $3, 'unwelcome', $4)
+            """, gift.Id, user.Id, time, TransactionDigest.Of(gift));
+
+        var shown = (await user.GetAsync("transactions")).MustBe(200).Text;
+        Assert.Contains("\"kind\":\"gift\"", shown, StringComparison.Ordinal);
+        Assert.Contains("\"code\":\"unwelcome\"", shown, StringComparison.Ordinal);
+        (await user.TransactionAsync(gift.Id)).MustBe(200);
+    }
+
+    [Theory]
+    [InlineData(false, 7, null, 1)]
+    [InlineData(true, 7, null, 8)]
+    // RabbitMQ 4 counts a lost connection here.
+    [InlineData(true, null, 7, 8)]
+    [InlineData(true, 3, 7, 8)]
+    [InlineData(true, null, null, 1)]
+    public void A_messages_deliveries_are_counted_as_RabbitMQ_3_and_4_count_them(bool isRedelivered, int? delivered, int? acquired, long number)
+    {
+        var headers = new Dictionary<string, object?>();
+        if (delivered is { } count)
+            headers["x-delivery-count"] = (long)count;
+        if (acquired is { } times)
+            headers["x-acquired-count"] = times;
+
+        Assert.Equal(number, CommandConsumer.NumberOf(isRedelivered, headers));
     }
 
     [Theory]
@@ -166,10 +240,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
         var metadata = JsonSerializer.Serialize(Enumerable.Range(0, 50).ToDictionary(i => $"{i:00}".PadRight(40, '€'), _ => new string('€', 500)));
         var commands = Enumerable.Range(0, 250).Select(i => market.Deposit(market.Users[i % market.Users.Count], 100) with { Metadata = metadata }).ToArray();
 
-        await Books.ExecuteAsync(
-            market.Database, "insert into ledger.pending_commands (id, owner_id, command) select id, owner, command::json from unnest($1, $2, $3) c (id, owner, command)",
-            commands.Select(command => command.Id).ToArray(), commands.Select(command => command.OwnerId).ToArray(),
-            commands.Select(command => JsonSerializer.Serialize(command, MessageJson.Default.Command)).ToArray());
+        await PendingCommands.ParkAsync(market.Database, commands.Select(StoredCommand.Of), TimeSpan.Zero, TestContext.Current.CancellationToken);
 
         await PostedAsync(market, commands);
         await Eventually.TrueAsync(

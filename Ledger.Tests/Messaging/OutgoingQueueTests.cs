@@ -63,6 +63,7 @@ public sealed class OutgoingQueueTests
         Id = Guid.CreateVersion7(),
         Kind = TransactionKind.Deposit,
         OwnerId = Guid.CreateVersion7(),
+        PrincipalId = Guid.CreateVersion7(),
         Amount = new Money(1, "USD"),
         CreatedAt = DateTime.UtcNow,
     };

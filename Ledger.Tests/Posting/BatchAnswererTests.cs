@@ -3,6 +3,7 @@ using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
 using Ledger.Worker.Posting;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using RabbitMQ.Client;
 
@@ -21,7 +22,7 @@ public sealed class BatchAnswererTests(LedgerSystem system)
         await using var publishing = await connection.CreateChannelAsync(
             new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
         await using var replying = await connection.CreateChannelAsync();
-        await using var poster = new BatchPoster(market.Database, NullLogger<BatchPoster>.Instance);
+        await using var poster = new BatchPoster(market.Database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance);
         var batch = await poster.PostAsync(new[] { market.Deposit(market.Users[0], 100) }, CancellationToken.None);
 
         // Away for whom there is no connection: it has one, which somebody else holds.
@@ -31,7 +32,7 @@ public sealed class BatchAnswererTests(LedgerSystem system)
         Task answering;
         await using (await database.OpenConnectionAsync())
         {
-            answering = new BatchAnswerer(database, catalog, TimeProvider.System, log.Of<BatchAnswerer>()).AnswerAsync(
+            answering = new BatchAnswerer(database, catalog, TimeProvider.System, Options.Create(new WorkerOptions()), log.Of<BatchAnswerer>()).AnswerAsync(
                 new PostedBatch([], [new(null, batch[0])], null), publishing, replying, CancellationToken.None);
             await Eventually.TrueAsync(() => Task.FromResult(answering.IsCompleted || !log.Lines.IsEmpty));
             Assert.False(answering.IsCompleted, answering.Exception?.Message);

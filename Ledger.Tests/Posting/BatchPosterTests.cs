@@ -2,6 +2,7 @@ using Ledger.Core.Posting;
 using Ledger.Tests.Harness;
 using Ledger.Worker.Posting;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Ledger.Tests.Posting;
@@ -16,7 +17,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
         await using var database = await system.FreshLedgerAsync();
         await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false)");
         var market = await Market.OpenAsync(database, Users);
-        await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
+        await using (var poster = new BatchPoster(database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance))
         {
             // The planner learns how few accounts there are, is asked for many of them, and hears no more of it.
             await poster.PostAsync(market.Users.Take(Few).Select(user => market.Deposit(user, 100)).ToArray(), CancellationToken.None);
@@ -48,7 +49,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
         var command = market.Deposit(market.Users[0], 100);
         // One whose worker was killed does.
         await Books.ExecuteAsync(database, "insert into ledger.attempts (command_id) values ($1)", command.Id);
-        await using var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance);
+        await using var poster = new BatchPoster(database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance);
         await using (var gate = await database.OpenConnectionAsync())
         await using (await gate.BeginTransactionAsync())
         {
@@ -84,7 +85,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
             await Books.ExecuteAsync(
                 database, "insert into ledger.attempts (command_id, begun, last_at) values ($1, $2, clock_timestamp() - make_interval(mins => $3))", command.Id, MaxAttempts, minutes);
         }
-        await using var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance);
+        await using var poster = new BatchPoster(database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance);
 
         // It comes again where its worker died before it acknowledged the message.
         for (var i = 0; i < 2; i++)

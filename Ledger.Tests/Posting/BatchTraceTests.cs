@@ -32,7 +32,7 @@ public sealed class BatchTraceTests
         batch.End([Replayed(untraced), Replayed(twice), Replayed(untraced), new Answer(null, new PostingResult(twice, null, "Impossible."))]);
 
         Assert.Equal(
-            [(twice.Id, "replayed", ActivityStatusCode.Unset), (twice.Id, "dead_letter", ActivityStatusCode.Error)],
+            [(twice.Id, "replayed", ActivityStatusCode.Unset), (twice.Id, "failed", ActivityStatusCode.Error)],
             ended.Select(span => ((Guid)span.GetTagItem("ledger.transaction.id")!, (string)span.GetTagItem("ledger.outcome")!, span.Status)));
     }
 
@@ -43,6 +43,7 @@ public sealed class BatchTraceTests
         Id = Guid.CreateVersion7(),
         Kind = TransactionKind.Deposit,
         OwnerId = Guid.CreateVersion7(),
+        PrincipalId = Guid.CreateVersion7(),
         Amount = new Money(1, "USD"),
         CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
         TraceParent = traceParent,

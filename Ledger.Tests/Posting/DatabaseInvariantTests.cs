@@ -10,9 +10,9 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     private const string NewEntry = "insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after) values ";
 
     [Theory]
-    [InlineData("update ledger.accounts set held = posted + 1 where id = $1", "accounts_never_below_zero")]
-    [InlineData("update ledger.accounts set held = -1 where id = $1", "accounts_held_not_negative")]
-    [InlineData("update ledger.accounts set allow_negative = true where id = $1", "accounts_kind_shape")]
+    [InlineData("update ledger.accounts set credit_limit = -1 where id = $1", "accounts_credit_limit")]
+    [InlineData("update ledger.accounts set status = 'closed' where id = $1", "accounts_closed_is_empty")]
+    [InlineData("update ledger.accounts set name = null where id = $1", "accounts_kind_shape")]
     [InlineData("update ledger.accounts set shard = 1 where id = $1", "accounts_kind_shape")]
     [InlineData("update ledger.accounts set owner_id = null where id = $1", "accounts_kind_shape")]
     [InlineData("update ledger.accounts set kind = 'settlement' where id = $1", "accounts_kind_shape")]
@@ -28,14 +28,16 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     public async Task Entries_take_no_account_below_zero()
     {
         var (market, account) = await AccountAsync();
-        await RefusedAsync(market, "accounts_never_below_zero", BothSides("$1, $2, -1001, -1"), account, market.Currency);
+        await RefusedAsync(market, "accounts_within_limit", BothSides("$1, $2, -1001, -1"), account, market.Currency);
     }
 
     [Theory]
     [InlineData("update ledger.accounts set posted = posted + 1 where id = $1")]
-    [InlineData("update ledger.accounts set held = 1, posted = 1000 where id = $1")]
-    [InlineData("insert into ledger.accounts (id, kind, owner_id, currency, posted) select gen_random_uuid(), 'user', owner_id, 'USD', 1 from ledger.accounts where id = $1")]
-    public async Task A_balance_is_moved_by_entries_alone(string sql)
+    [InlineData("update ledger.accounts set held = 1 where id = $1")]
+    [InlineData("update ledger.accounts set last_posted_at = now() where id = $1")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, name, currency, posted) select gen_random_uuid(), 'user', owner_id, 'main', 'USD', 1 from ledger.accounts where id = $1")]
+    [InlineData("insert into ledger.accounts (id, kind, owner_id, name, currency, held) select gen_random_uuid(), 'user', owner_id, 'main', 'USD', 1 from ledger.accounts where id = $1")]
+    public async Task A_balance_is_moved_by_entries_alone_and_a_held_amount_by_hold_changes(string sql)
     {
         var (market, account) = await AccountAsync();
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, account)).SqlState);
@@ -46,7 +48,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, account) = await AccountAsync();
         await using var connection = await market.Database.OpenConnectionAsync();
-        // Rolled back: there is no such transaction.
+        // Rolled back: no deposit has such entries.
         await using var transaction = await connection.BeginTransactionAsync();
         await using var write = new NpgsqlCommand(BothSides("$1, $2, 5, 1005"), connection)
         {
@@ -64,11 +66,11 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Nobody_has_two_accounts_in_one_currency()
+    public async Task A_user_has_one_account_of_a_name_in_a_currency()
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, "accounts_of_owner",
-            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', $1, $2)", market.Users[0], market.Currency);
+            "insert into ledger.accounts (id, kind, owner_id, name, currency) values (gen_random_uuid(), 'user', $1, 'main', $2)", market.Users[0], market.Currency);
     }
 
     [Fact]
@@ -76,16 +78,16 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, "accounts_owner_id_fkey",
-            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', gen_random_uuid(), $1)", market.Currency);
+            "insert into ledger.accounts (id, kind, owner_id, name, currency) values (gen_random_uuid(), 'user', gen_random_uuid(), 'main', $1)", market.Currency);
         await RefusedAsync(market, "accounts_currency_fkey",
-            "insert into ledger.accounts (id, kind, owner_id, currency) values (gen_random_uuid(), 'user', $1, 'NOSUCH')", market.Users[0]);
+            "insert into ledger.accounts (id, kind, owner_id, name, currency) values (gen_random_uuid(), 'user', $1, 'main', 'NOSUCH')", market.Users[0]);
     }
 
     [Fact]
     public async Task Entries_of_a_transaction_sum_to_zero()
     {
         var (market, account) = await AccountAsync();
-        await RefusedAsync(market, "entries_sum_to_zero", NewEntry + "($1, now(), gen_random_uuid(), $2, 5, 1000)", account, market.Currency);
+        await RefusedAsync(market, "entries_sum_to_zero", NewTransaction("array[$1::uuid]") + NewEntry + "($1, now(), (select id from t), $2, 5, 1000)", account, market.Currency);
     }
 
     [Fact]
@@ -94,7 +96,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
         var (market, account) = await AccountAsync();
         var (other, foreign) = await AccountAsync();
         await RefusedAsync(market, "entries_sum_to_zero",
-            "with t as (select gen_random_uuid() id) " + NewEntry.Replace("values", "", StringComparison.Ordinal)
+            NewTransaction("array[$1::uuid, $3::uuid]") + NewEntry.Replace("values", "", StringComparison.Ordinal)
             + "select $1, now(), id, $2, 5, 1000 from t union all select $3, now(), id, $4, -5, 1000 from t",
             account, market.Currency, foreign, other.Currency);
     }
@@ -113,7 +115,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, "entries_agree_with_account", $"""
-            with t as (select gen_random_uuid() id),
+            {NewTransaction("(select array_agg(id) || $1::uuid from ledger.accounts where kind = 'settlement' and shard = 0 and currency = $2)")},
                 s as (select id from ledger.accounts where kind = 'settlement' and shard = 0 and currency = $2)
             {NewEntry.Replace("values", "", StringComparison.Ordinal)}
             select account, now(), t.id, $2, amount, balance from t, (
@@ -150,7 +152,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
         var (market, account) = await AccountAsync();
         var (other, _) = await AccountAsync();
         await RefusedAsync(market, "entries_agree_with_account", $"""
-            with t as (select gen_random_uuid() id),
+            {NewTransaction("(select array_agg(id) || $1::uuid from ledger.accounts where kind = 'settlement' and shard = 0 and currency in ($2, $3))")},
                 s as (select id, currency from ledger.accounts where kind = 'settlement' and shard = 0 and currency in ($2, $3))
             {NewEntry.Replace("values", "", StringComparison.Ordinal)}
             select * from (
@@ -161,11 +163,88 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
             """, account, market.Currency, other.Currency);
     }
 
+    [Fact]
+    public async Task An_entry_belongs_to_a_posted_transaction_of_its_time_that_lists_its_account()
+    {
+        var (market, account) = await AccountAsync();
+        await RefusedAsync(market, "entries_of_transaction",
+            NewEntry + "($1, now(), gen_random_uuid(), $2, 5, 1005), ($1, now(), gen_random_uuid(), $2, -5, 1000)".Replace("gen_random_uuid()", $"'{Guid.NewGuid()}'", StringComparison.Ordinal),
+            account, market.Currency);
+        await RefusedAsync(market, "entries_of_transaction", BothSides("$1, $2, 5, 1005").Replace("account, now(), t.id", "account, now() - interval '1 s', t.id", StringComparison.Ordinal), account, market.Currency);
+        await RefusedAsync(market, "entries_of_transaction", BothSides("$1, $2, 5, 1005").Replace("|| (select account from e)", "", StringComparison.Ordinal), account, market.Currency);
+        await RefusedAsync(market, "entries_of_transaction", BothSides("$1, $2, 5, 1005", "now() - interval '1 day'"), account, market.Currency);
+    }
+
+    [Fact]
+    public async Task No_money_moves_on_a_frozen_account()
+    {
+        var (market, account) = await AccountAsync();
+        await Books.ExecuteAsync(market.Database, "update ledger.accounts set status = 'frozen' where id = $1", account);
+        await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005"), account, market.Currency);
+    }
+
+    [Theory]
+    [InlineData("created", 1001, "accounts_within_limit")]
+    [InlineData("created", -5, "hold_changes_direction")]
+    [InlineData("voided", 5, "hold_changes_direction")]
+    [InlineData("captured", -601, null)]
+    [InlineData("stolen", -5, null)]
+    public async Task A_hold_changes_by_what_there_is(string change, long amount, string? constraint)
+    {
+        var (market, _) = await AccountAsync();
+        var hold = await Holding.OpenAsync(market, market.Users[0], 600);
+        await RefusedAsync(market, constraint, """
+            insert into ledger.hold_changes (hold_id, transaction_id, change, amount, changed_at) values ($1, gen_random_uuid(), $2, $3, now())
+            """, hold, change, amount);
+    }
+
+    [Fact]
+    public async Task A_hold_that_has_ended_does_not_change()
+    {
+        var (market, account) = await AccountAsync();
+        var hold = await Holding.OpenAsync(market, market.Users[0], 600);
+        await Holding.ChangeAsync(market, hold, "captured", -200);
+        await Holding.ChangeAsync(market, hold, "voided", -400);
+
+        Assert.Equal(["voided 600 200 0"], await Books.TextsAsync(market.Database, "select concat_ws(' ', status, amount, captured, remaining) from ledger.holds where id = $1", hold));
+        Assert.Equal(0, await Books.NumberAsync(market.Database, "select held from ledger.accounts where id = $1", account));
+        await RefusedAsync(market, "hold_changes_of_active_hold", """
+            insert into ledger.hold_changes (hold_id, transaction_id, change, amount, changed_at) values ($1, gen_random_uuid(), 'increased', 1, now())
+            """, hold);
+    }
+
+    [Theory]
+    [InlineData("update ledger.holds set remaining = 0 where id = $1")]
+    [InlineData("update ledger.holds set status = 'voided' where id = $1")]
+    [InlineData("delete from ledger.holds where id = $1")]
+    [InlineData("delete from ledger.hold_changes where hold_id = $1")]
+    [InlineData("update ledger.hold_changes set amount = 1 where hold_id = $1")]
+    public async Task A_hold_is_changed_by_hold_changes_alone(string sql)
+    {
+        var (market, _) = await AccountAsync();
+        var hold = await Holding.OpenAsync(market, market.Users[0], 600);
+        Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, hold)).SqlState);
+    }
+
+    [Fact]
+    public async Task A_credit_limit_is_not_lowered_below_what_is_used()
+    {
+        var (market, account) = await AccountAsync();
+        await Books.ExecuteAsync(market.Database, "update ledger.accounts set credit_limit = 500 where id = $1", account);
+        await using var connection = await market.Database.OpenConnectionAsync();
+        Assert.Equal(Ledger.Core.Transactions.TransactionStatus.Posted, Assert.Single(
+            await new PostingEngine().PostAsync(connection, [market.Withdrawal(market.Users[0], 1400)], CancellationToken.None)).Outcome!.Status);
+
+        await RefusedAsync(market, "accounts_within_limit", "update ledger.accounts set credit_limit = 399 where id = $1", account);
+    }
+
     [Theory]
     [InlineData("update ledger.entries set amount = amount + 1 where account_id = $1")]
     [InlineData("delete from ledger.entries where account_id = $1")]
     [InlineData("update ledger.transactions set amount = amount + 1 where id = $1")]
     [InlineData("delete from ledger.transactions where id = $1")]
+    [InlineData("update ledger.journal set sequence = sequence + 1 where transaction_id = $1")]
+    [InlineData("delete from ledger.blocks where number > 0 or hash = decode(replace($1::text, '-', ''), 'hex')")]
     [InlineData("delete from ledger.accounts where id = $1")]
     public async Task History_is_neither_changed_nor_deleted(string sql)
     {
@@ -189,13 +268,14 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("deposit", "posted", 5, "account_frozen")]
     [InlineData("deposit", "rejected", 5, null)]
     [InlineData("deposit", "pending", 5, null)]
-    [InlineData("gift", "posted", 5, null)]
+    [InlineData("deposit", "failed", 5, null)]
+    [InlineData("barter", "posted", 5, null)]
     public async Task A_transaction_has_a_kind_an_amount_and_a_reason_if_and_only_if_rejected(string kind, string status, long amount, string? rejection)
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, null, """
-            insert into ledger.transactions (id, kind, status, owner_id, currency, amount, created_at, decided_at, rejection)
-            values (gen_random_uuid(), $1, $2, $3, $4, $5, now(), now(), $6)
+            insert into ledger.transactions (id, kind, status, principal_id, owner_id, account_ids, currency, amount, created_at, decided_at, rejection, digest)
+            values (gen_random_uuid(), $1, $2, $3, $3, '{}', $4, $5, now(), now(), $6, decode(repeat('00', 32), 'hex'))
             """, kind, status, market.Users[0], market.Currency, amount, rejection is null ? DBNull.Value : rejection);
     }
 
@@ -217,17 +297,25 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     {
         var (market, _) = await AccountAsync();
         Assert.Equal(PostingEngine.SettlementShards, await Books.NumberAsync(
-            market.Database, "select count(*) from ledger.accounts where kind = 'settlement' and currency = $1 and allow_negative", market.Currency));
+            market.Database, "select count(*) from ledger.accounts where kind = 'settlement' and currency = $1", market.Currency));
     }
 
     // The first entry is the given one, the other stands on a settlement account and balances it.
-    private static string BothSides(string entry) => $"""
-        with t as (select gen_random_uuid() id),
-            e as (select * from (select {entry}) e(account, currency, amount, balance))
+    private static string BothSides(string entry, string effectiveAt = "null") => $"""
+        with e as (select * from (select {entry}) e(account, currency, amount, balance)),
+            {NewTransaction("(select array_agg(s.id) || (select account from e) from e join ledger.accounts s on s.currency = e.currency and s.kind = 'settlement' and s.shard = 0)", effectiveAt)["with ".Length..]}
         {NewEntry.Replace("values", "", StringComparison.Ordinal)}
         select account, now(), t.id, currency, amount, balance from t, (
             select * from e union all
             select s.id, s.currency, -e.amount, null from e join ledger.accounts s on s.currency = e.currency and s.kind = 'settlement' and s.shard = 0) b
+        """;
+
+    // A posted transaction on some accounts, as the beginning of a statement that writes its entries: t is its id.
+    private static string NewTransaction(string accounts, string effectiveAt = "null") => $"""
+        with t as (
+            insert into ledger.transactions (id, kind, status, principal_id, account_ids, currency, amount, created_at, decided_at, effective_at, digest)
+            select gen_random_uuid(), 'deposit', 'posted', gen_random_uuid(), {accounts}, 'TST', 5, now(), now(), {effectiveAt}, decode(repeat('00', 32), 'hex')
+            returning id)
         """;
 
     // A user with 1000 minor units.

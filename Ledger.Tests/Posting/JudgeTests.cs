@@ -50,7 +50,7 @@ public sealed class JudgeTests
     [Fact]
     public void No_money_moves_to_or_from_a_frozen_account()
     {
-        AccountState[] accounts = [Account(posted: 100) with { Frozen = true }, Account(posted: 100)];
+        AccountState[] accounts = [Account(posted: 100) with { Status = AccountStatus.Frozen }, Account(posted: 100)];
 
         Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Move(accounts, 0, 1, 1));
         Assert.Equal(new Rejection(RejectionCodes.AccountFrozen), Move(accounts, 1, 0, 1));
@@ -260,7 +260,7 @@ public sealed class JudgeTests
     private static AccountState[] Accounts() =>
     [
         Unlimited(),
-        .. Enumerable.Range(1, Users).Select(user => Account() with { Frozen = user == FrozenUser, CreditLimit = user == UserWithCredit ? Credit : 0 }),
+        .. Enumerable.Range(1, Users).Select(user => Account() with { Status = user == FrozenUser ? AccountStatus.Frozen : AccountStatus.Open, CreditLimit = user == UserWithCredit ? Credit : 0 }),
     ];
 
     private static NaiveAccounts Naive() => new([null, .. Enumerable.Range(1, Users).Select(user => (long?)(user == UserWithCredit ? Credit : 0))], FrozenUser);

@@ -25,7 +25,7 @@ internal sealed class NaiveLedger(Market market)
         {
             if (_keys.TryGetValue((command.OwnerId, key), out var first))
             {
-                return first.RequestHash![0] == command.RequestHash![0]
+                return (first.Kind, first.RecipientId, first.Amount, first.Reference) == (command.Kind, command.RecipientId, command.Amount, command.Reference)
                     ? (DecisionKind.Replayed, first.Id, _decided[first.Id].Item3)
                     : (DecisionKind.KeyReused, first.Id, null);
             }

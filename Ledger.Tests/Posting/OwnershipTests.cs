@@ -30,7 +30,7 @@ public sealed class OwnershipTests(LedgerSystem system)
 
         Assert.Equal(TransactionStatus.Posted, decision.Outcome!.Status);
         Assert.Equal(1, await Books.NumberAsync(
-            await system.DatabaseAsync(), "select count(*) from ledger.transactions where id = $1 and caller_id = $2", decision.TransactionId, caller));
+            await system.DatabaseAsync(), "select count(*) from ledger.transactions where id = $1 and principal_id = $2", decision.TransactionId, caller));
     }
 
     private async Task<Decision> PostAsync(TransactionKind kind, LedgerUser owner, Guid caller, Guid? recipient)
@@ -41,7 +41,7 @@ public sealed class OwnershipTests(LedgerSystem system)
             Id = Guid.CreateVersion7(),
             Kind = kind,
             OwnerId = owner.Id,
-            CallerId = caller,
+            PrincipalId = caller,
             RecipientId = recipient,
             Amount = new Money(100, "USD"),
             CreatedAt = DateTime.UtcNow,

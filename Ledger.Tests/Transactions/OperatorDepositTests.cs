@@ -25,7 +25,31 @@ public sealed class OperatorDepositTests(LedgerSystem system)
         // Idempotency keys belong to the caller: the user's are separate.
         Assert.False((await user.DepositAsync("1.00", key: "salary-1")).MustBe(201).IsReplay);
         Assert.Equal(1, await Books.NumberAsync(await system.DatabaseAsync(),
-            "select count(*) from ledger.transactions t join identity.api_keys k on k.id = t.caller_id where t.id = $1", deposit.TransactionId));
+            "select count(*) from ledger.transactions t join identity.service_keys k on k.service_id = t.principal_id where t.id = $1", deposit.TransactionId));
+    }
+
+    [Fact]
+    public async Task Idempotency_keys_stay_when_a_service_rotates_its_API_key()
+    {
+        var user = await system.NewUserAsync();
+        var service = $"payroll {Guid.NewGuid():N}";
+        var (old, next) = (await NewKeyAsync(service), await NewKeyAsync(service));
+        var body = new { currency = "USD", amount = "12.34", onBehalfOf = user.Id };
+
+        var deposit = (await user.Api.PostAsync("deposits", body, old, ("Idempotency-Key", "k"))).MustBe(201);
+        var again = (await user.Api.PostAsync("deposits", body, next, ("Idempotency-Key", "k"))).MustBe(201);
+
+        Assert.Equal((true, deposit.TransactionId), (again.IsReplay, again.TransactionId));
+        Assert.Equal(12.34m, await user.BalanceAsync());
+
+        async Task<string> NewKeyAsync(string name)
+        {
+            var (exitCode, output, errors) = await Tool.RunAsync(
+                "ledger", ["api-key", "create", "--role", "operator", "--name", name],
+                new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = await system.ConnectionStringAsync() });
+            Assert.True(exitCode == 0, string.Join('\n', errors));
+            return output[^1];
+        }
     }
 
     [Fact]

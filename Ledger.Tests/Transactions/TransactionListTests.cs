@@ -4,6 +4,7 @@ using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
 using Ledger.Worker.Posting;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace Ledger.Tests.Transactions;
 
@@ -124,7 +125,7 @@ public sealed class TransactionListTests(LedgerSystem system)
         var market = await Market.OpenAsync(database, users: 1);
         var user = market.Users[0];
         var tooMuch = market.Withdrawal(user, Currency.MaxAmount);
-        await using (var poster = new BatchPoster(database, NullLogger<BatchPoster>.Instance))
+        await using (var poster = new BatchPoster(database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance))
         {
             for (var i = 0; i < Batches; i++)
                 await poster.PostAsync(Enumerable.Range(0, BatchSize).Select(_ => market.Deposit(user, 1)).ToArray(), CancellationToken.None);

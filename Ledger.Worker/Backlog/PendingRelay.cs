@@ -11,12 +11,17 @@ using RabbitMQ.Client;
 namespace Ledger.Worker.Backlog;
 
 /// <summary>
-/// Publishes pending commands that the queue has never seen, because the broker was away when their clients were answered
-/// 202, and again those that have stayed undecided for long. Publishing one twice is harmless: it is posted once.
+/// Publishes pending commands that the queue has never seen, because RabbitMQ was away when their clients were answered 202, and
+/// again those that it may have lost. Publishing one twice is harmless, for it is posted once; but it adds to a backlog, so
+/// that the relay waits while there is one. It also ends failed commands whose time is over.
 /// </summary>
-public sealed partial class PendingRelay(
-    BrokerConnection broker, NpgsqlDataSource database, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<PendingRelay> logger) : BackgroundService
+internal sealed partial class PendingRelay(
+    BrokerConnection broker, NpgsqlDataSource database, CommandConsumer consumer, TimeProvider clock, IOptions<WorkerOptions> options,
+    ILogger<PendingRelay> logger) : BackgroundService
 {
+    // A message that is not done by then shows that posting is held up, here or for the other workers too.
+    private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(1);
+
     private readonly OnceAMinute _failures = new(clock);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -26,6 +31,7 @@ public sealed partial class PendingRelay(
         {
             try
             {
+                await EndFailedAsync(stoppingToken);
                 while (await RelayAsync(stoppingToken))
                 {
                 }
@@ -53,12 +59,31 @@ public sealed partial class PendingRelay(
         }
     }
 
+    private async Task EndFailedAsync(CancellationToken cancellationToken)
+    {
+        int ended;
+        do
+        {
+            ended = await FailedCommands.EndAsync(database, options.Value.RelayBatch, cancellationToken);
+            if (ended > 0)
+                LogEnded(ended);
+        }
+        while (ended == options.Value.RelayBatch);
+    }
+
     /// <summary>Publishes what is due, up to a bound; true if there may be more to publish.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
     {
-        if (broker.Ready is not { } connection)
+        if (broker.Ready is not { } connection || consumer.Stalled > MaxStall || !await PendingCommands.IsAnyDueAsync(database, cancellationToken))
             return false;
-        var (commands, unreadable) = await PendingCommands.TakeForRelayAsync(
+
+        await using var channel = await BrokerConnection.InTimeAsync(connection, connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken), cancellationToken);
+        if (await BrokerConnection.InTimeAsync(connection, channel.MessageCountAsync(Topology.CommandQueue, cancellationToken), cancellationToken)
+            > options.Value.RelayQueueDepth)
+            return false;
+
+        var (commands, unreadable) = await PendingCommands.TakeDueAsync(
             database, options.Value.RelayBatch, TimeSpan.FromSeconds(options.Value.RelayAgainSeconds), cancellationToken);
         if (commands.Count + unreadable.Count == 0)
             return false;
@@ -66,9 +91,12 @@ public sealed partial class PendingRelay(
         var published = 0;
         try
         {
-            await using var channel = await BrokerConnection.InTimeAsync(connection, connection.CreateChannelAsync(
-                new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken), cancellationToken);
-            var properties = new BasicProperties { DeliveryMode = DeliveryModes.Persistent, ContentType = "application/json" };
+            var properties = new BasicProperties
+            {
+                DeliveryMode = DeliveryModes.Persistent,
+                ContentType = "application/json",
+                Headers = new Dictionary<string, object?> { [Topology.RelayedHeader] = true },
+            };
             foreach (var envelope in Envelope.Split(commands))
             {
                 var body = JsonSerializer.SerializeToUtf8Bytes(envelope, MessageJson.Default.Envelope);
@@ -80,7 +108,7 @@ public sealed partial class PendingRelay(
         }
         catch
         {
-            // Who was set aside stays so, whatever is given back.
+            // A command that was set aside stays so.
             await PendingCommands.ReturnAsync(
                 database, [.. commands.Skip(published).Select(command => command.Id), .. unreadable.Select(command => command.Id)], CancellationToken.None);
             throw;
@@ -90,12 +118,13 @@ public sealed partial class PendingRelay(
         return commands.Count + unreadable.Count == options.Value.RelayBatch;
     }
 
-    // First to the dead letters, then marked: whoever dies in between does it again.
-    private async Task SetAsideAsync(UnreadableCommand command, IChannel channel, CancellationToken cancellationToken)
+    // First to the dead letters, then marked: a worker that dies in between does it again.
+    private async Task SetAsideAsync(StoredCommand command, IChannel channel, CancellationToken cancellationToken)
     {
         const string Reason = "The pending command cannot be read.";
         await BatchAnswerer.DeadLetterAsync(channel, Encoding.UTF8.GetBytes($$"""{"commands":[{{command.Text}}]}"""), Reason, cancellationToken);
-        await PendingCommands.MarkFailedAsync(database, command.Id, Reason, cancellationToken);
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await FailedCommands.MarkAsync(connection, command.Id, Reason, TimeSpan.FromHours(options.Value.FailedHours), cancellationToken);
         PostingMetrics.CountDeadLetter();
         LogUnreadable(command.Id);
     }
@@ -105,6 +134,9 @@ public sealed partial class PendingRelay(
 
     [LoggerMessage(LogLevel.Information, "Published {Count} pending commands")]
     private partial void LogRelayed(int count);
+
+    [LoggerMessage(LogLevel.Warning, "{Count} commands ended as failed, for no operator gave them to the relay again")]
+    private partial void LogEnded(int count);
 
     [LoggerMessage(LogLevel.Warning, "Pending commands could not be published: {Reason}")]
     private partial void LogFailed(string reason);

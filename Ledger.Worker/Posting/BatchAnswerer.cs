@@ -3,9 +3,11 @@ using System.Diagnostics;
 using System.Text.Json;
 using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
+using Ledger.Core.Persistence;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.ServiceDefaults;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
@@ -16,7 +18,7 @@ namespace Ledger.Worker.Posting;
 /// Tells the world what a batch decided, after its commit: replies to the API instances that wait, events to whoever
 /// subscribed, and what could not be posted to the dead letters.
 /// </summary>
-internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, ILogger<BatchAnswerer> logger)
+internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<BatchAnswerer> logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
@@ -47,7 +49,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     private static async Task ReplyAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
     {
-        foreach (var instance in answers.Where(answer => answer.ReplyTo is not null).GroupBy(answer => answer.ReplyTo!))
+        foreach (var instance in answers.Where(answer => answer.ReplyTo is not null && HasReply(answer.Result)).GroupBy(answer => answer.ReplyTo!))
         {
             var replies = new Replies([.. instance.Select(answer => ReplyTo(answer.Result))]);
             await channel.BasicPublishAsync(
@@ -55,9 +57,12 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
     }
 
+    // To a command that is not decided there is nothing to say: the client is told that it is pending.
+    private static bool HasReply(PostingResult result) => result.Decision is { Kind: not DecisionKind.AwaitsOperator };
+
     private static Reply ReplyTo(PostingResult result) => result switch
     {
-        { Decision: null } => new Reply(result.Command.Id, ReplyKind.Failed, result.Command.Id),
+        { Decision.Outcome: { Status: TransactionStatus.Failed } failed } => new Reply(result.Command.Id, ReplyKind.Failed, failed.Id),
         { Decision: { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } } => new Reply(
             outcome.Id,
             outcome.Status == TransactionStatus.Posted ? ReplyKind.Posted : ReplyKind.Rejected,
@@ -66,7 +71,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
             outcome.Rejection,
             OwnEntries(outcome)),
         { Decision: { Kind: DecisionKind.Replayed } replayed } => new Reply(result.Command.Id, ReplyKind.Replayed, replayed.TransactionId),
-        { Decision: { } reused } => new Reply(result.Command.Id, ReplyKind.KeyReused, reused.TransactionId),
+        _ => new Reply(result.Command.Id, ReplyKind.KeyReused, result.Decision!.TransactionId),
     };
 
     private static List<Entry> OwnEntries(Transaction transaction)
@@ -86,7 +91,9 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         var byKey = new Dictionary<string, List<Transaction>>();
         foreach (var answer in answers)
         {
-            if (answer.Result.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome })
+            if (answer.Result.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } decision)
+                continue;
+            if (answer.IsRepeated && decision.Kind == DecisionKind.Known)
                 continue;
             var key = TransactionEvents.RoutingKey(outcome);
             if (!byKey.TryGetValue(key, out var transactions))
@@ -134,12 +141,17 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         var answered = 0;
         foreach (var delivery in batch.Deliveries)
         {
-            foreach (var message in delivery.Unreadable)
+            if (delivery.Content.Unknown.Count > 0)
+            {
+                await AskAsync(() => PendingCommands.ParkAsync(database, delivery.Content.Unknown, TimeSpan.Zero, cancellationToken), cancellationToken);
+                LogUnknown(delivery.Content.Unknown.Count, delivery.Content.Unknown[0].Kind, delivery.Content.Unknown[0].Version);
+            }
+            foreach (var message in delivery.Content.Unreadable)
             {
                 const string Reason = "The message is not an envelope of commands.";
                 await SetAsideAsync(delivery, message, Reason);
                 foreach (var id in EnvelopeReader.IdsIn(message))
-                    await AskAsync(() => PendingCommands.MarkFailedAsync(database, id, Reason, cancellationToken), cancellationToken);
+                    await AskAsync(() => MarkFailedAsync(id, Reason, cancellationToken), cancellationToken);
             }
 
             for (var end = answered + delivery.Commands.Count; answered < end; answered++)
@@ -148,7 +160,6 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
                 if (result.Failure is not { } reason)
                     continue;
                 await SetAsideAsync(delivery, JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope), reason);
-                await AskAsync(() => PendingCommands.MarkFailedAsync(database, result.Command.Id, reason, cancellationToken), cancellationToken);
             }
         }
         return refused;
@@ -167,6 +178,12 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
     }
 
+    private async Task MarkFailedAsync(Guid id, string reason, CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        await FailedCommands.MarkAsync(connection, id, reason, TimeSpan.FromHours(options.Value.FailedHours), cancellationToken);
+    }
+
     // Asks the database until it answers. It may have gone away since it committed the batch: that is no reason to give up RabbitMQ, which would
     // deliver the messages once more and count that.
     private async Task AskAsync(Func<Task> ask, CancellationToken cancellationToken)
@@ -178,7 +195,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
                 await ask();
                 return;
             }
-            catch (Exception e) when (BatchPoster.IsAway(e) && !cancellationToken.IsCancellationRequested)
+            catch (Exception e) when (DatabaseFaults.Of(e) != DatabaseFault.Statement && !cancellationToken.IsCancellationRequested)
             {
                 if (_absences.IsDue(Connections.ReasonOf(e)))
                     LogAway(Connections.ReasonOf(e));
@@ -201,6 +218,9 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     [LoggerMessage(LogLevel.Warning, "The database is away, and a batch waits to be announced, trying again: {Reason}")]
     private partial void LogAway(string reason);
+
+    [LoggerMessage(LogLevel.Warning, "{Count} commands wait for a worker of a later version: this one does not know kind {Kind} in version {Version}")]
+    private partial void LogUnknown(int count, string kind, int version);
 
     [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused what was published as {RoutingKey}; it does not get it again")]
     private partial void LogRefused(string routingKey);

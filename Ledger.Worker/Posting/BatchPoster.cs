@@ -1,22 +1,30 @@
 using System.Data;
 using System.Diagnostics;
+using System.Globalization;
+using Ledger.Core.Persistence;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.ServiceDefaults;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Ledger.Worker.Posting;
 
-/// <summary>What became of a command: decided, or impossible to post, with the reason.</summary>
+/// <summary>What became of a command.</summary>
+/// <param name="Decision">Null if it is not decided: it is pending, and the relay brings it again, or it could not even be recorded as failed.</param>
+/// <param name="Failure">Why it cannot be posted; null if it can.</param>
 public readonly record struct PostingResult(Command Command, Decision? Decision, string? Failure);
 
 /// <summary>
-/// Brings batches through the engine, come what may: waits while the database is away, tries again where another worker was
-/// faster, and halves a batch that cannot be written until the one command that spoils it stands alone.
+/// Brings batches through the engine: waits while the database is away, tries again where another worker was faster, and halves
+/// a batch that cannot be written until the one command that spoils it stands alone. That one is recorded as failed or, if it
+/// only waits for a lock, as pending for the relay.
 /// </summary>
-public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<BatchPoster> logger) : IAsyncDisposable
+public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<WorkerOptions> options, ILogger<BatchPoster> logger) : IAsyncDisposable
 {
     private const int MaxRaces = 10;
+
+    private const int LockTimeoutOfHalves = 50;
 
     // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
     // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
@@ -36,7 +44,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     public async Task<PostingResult[]> PostAsync(ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
     {
         var results = new PostingResult[commands.Length];
-        await PostAsync(commands, results, cancellationToken);
+        await PostAsync(commands, results, isHalf: false, cancellationToken);
         return results;
     }
 
@@ -47,11 +55,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
     public async Task<PostingResult> PostAloneAsync(Command command, int maxAttempts, CancellationToken cancellationToken)
     {
         if (await AskAsync(connection => Attempts.BeginAsync(connection, command.Id, cancellationToken), cancellationToken) > maxAttempts)
-        {
-            return await AskAsync(connection => TransactionReader.LoadAsync(connection, [command.Id], cancellationToken), cancellationToken) is [var known]
-                ? new PostingResult(command, new Decision(command, DecisionKind.Known, known.Id, known), null)
-                : new PostingResult(command, null, $"Tried {maxAttempts} times alone, and never decided.");
-        }
+            return await FailAsync(command, $"Tried {maxAttempts} times alone, and never decided.", cancellationToken);
         try
         {
             var results = await PostAsync(new[] { command }, cancellationToken);
@@ -82,14 +86,14 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         }
     }
 
-    private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, CancellationToken cancellationToken)
+    private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, bool isHalf, CancellationToken cancellationToken)
     {
         if (commands.IsEmpty)
             return;
 
         try
         {
-            var decisions = await AskAsync(connection => PostAsync(connection, commands, cancellationToken), cancellationToken);
+            var decisions = await AskAsync(connection => PostAsync(connection, commands, isHalf, cancellationToken), cancellationToken, isPosting: true);
             for (var i = 0; i < decisions.Count; i++)
                 results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
             return;
@@ -98,29 +102,87 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         {
             if (commands.Length == 1)
             {
-                LogImpossible(e, commands.Span[0].Id);
-                results.Span[0] = new PostingResult(commands.Span[0], null, e.Message);
+                var result = await GiveUpAsync(commands.Span[0], e, cancellationToken);
+                results.Span[0] = result;
                 return;
             }
             LogHalving(commands.Length, e.Message);
         }
 
         var half = commands.Length / 2;
-        await PostAsync(commands[..half], results[..half], cancellationToken);
-        await PostAsync(commands[half..], results[half..], cancellationToken);
+        await PostAsync(commands[..half], results[..half], isHalf: true, cancellationToken);
+        await PostAsync(commands[half..], results[half..], isHalf: true, cancellationToken);
     }
 
-    private async Task<IReadOnlyList<Decision>> PostAsync(NpgsqlConnection connection, ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
+    private async Task<PostingResult> GiveUpAsync(Command command, Exception reason, CancellationToken cancellationToken)
+    {
+        if (DatabaseFaults.Of(reason) == DatabaseFault.Busy)
+        {
+            LogDeferred(command.Id, reason.Message);
+            return await DeferAsync(command, cancellationToken);
+        }
+        LogImpossible(reason, command.Id);
+        return await FailAsync(command, reason.Message, cancellationToken);
+    }
+
+    // To the relay, which brings it again when it is due: nothing waits for it here.
+    private async Task<PostingResult> DeferAsync(Command command, CancellationToken cancellationToken)
+    {
+        var dueIn = TimeSpan.FromSeconds(options.Value.LockSeconds);
+        await AskAsync(
+            async _ =>
+            {
+                await PendingCommands.ParkAsync(database, [StoredCommand.Of(command)], dueIn, cancellationToken);
+                return true;
+            },
+            cancellationToken);
+        return new PostingResult(command, null, null);
+    }
+
+    private async Task<PostingResult> FailAsync(Command command, string reason, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var stored = await AskAsync(
+                connection => FailedCommands.RecordAsync(connection, command, reason, TimeSpan.FromHours(options.Value.FailedHours), cancellationToken), cancellationToken);
+            return stored switch
+            {
+                null => new PostingResult(command, new Decision(command, DecisionKind.AwaitsOperator, command.Id, null), reason),
+                { Status: TransactionStatus.Failed } => new PostingResult(command, new Decision(command, DecisionKind.Decided, command.Id, stored), reason),
+                _ => new PostingResult(command, new Decision(command, DecisionKind.Known, command.Id, stored), null),
+            };
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            LogNotRecorded(e, command.Id);
+            return new PostingResult(command, null, reason);
+        }
+    }
+
+    private async Task<IReadOnlyList<Decision>> PostAsync(
+        NpgsqlConnection connection, ReadOnlyMemory<Command> commands, bool isHalf, CancellationToken cancellationToken)
     {
         var start = Stopwatch.GetTimestamp();
+        // The whole batch has waited already: who waits for a lock is found quickly.
+        if (isHalf)
+            await ExecuteAsync(connection, string.Create(CultureInfo.InvariantCulture, $"set lock_timeout = {LockTimeoutOfHalves}"), cancellationToken);
         var decisions = await _engine.PostAsync(connection, commands.ToArray(), cancellationToken);
+        if (isHalf)
+            await ExecuteAsync(connection, "reset lock_timeout", cancellationToken);
         PostingMetrics.CommitDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         PostingMetrics.BatchSize.Record(commands.Length);
         return decisions;
     }
 
+    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     // Asks the database until it answers. Throws what is no fault of the database, and no other worker's doing either.
-    private async Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellationToken)
+    // A batch that waits for a lock is taken in halves; everything else asks again.
+    private async Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellationToken, bool isPosting = false)
     {
         var pause = TimeSpan.FromMilliseconds(50);
         for (var races = 0; ;)
@@ -137,9 +199,10 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
                 // A connection that was never opened, or broke while nobody used it, says so with exceptions of all kinds.
                 var isLost = _connection is not { FullState: ConnectionState.Open };
                 await CloseAsync();
-                if (IsRace(e) && ++races < MaxRaces)
+                var fault = DatabaseFaults.Of(e);
+                if (fault == DatabaseFault.Race && ++races < MaxRaces)
                     continue;
-                if (!isLost && !IsAway(e))
+                if (!isLost && fault != DatabaseFault.Away && (fault != DatabaseFault.Busy || isPosting))
                     throw;
                 if (_failures.IsDue(Connections.ReasonOf(e)))
                     LogAway(Connections.ReasonOf(e));
@@ -149,27 +212,12 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
         }
     }
 
-    // Another worker opened the same account, or took the same key, between this one's look and its write; or PostgreSQL
-    // broke a deadlock; or a migration changed a table under a statement that had its plan. The next look sees what the other has written.
-    private static bool IsRace(Exception e) => e is PostgresException
-    {
-        SqlState: PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure
-            or PostgresErrorCodes.FeatureNotSupported or PostgresErrorCodes.InvalidSqlStatementName
-    };
-
-    /// <summary>Whether the fault is not in the commands: no server, one that starts or stops, one that is out of something, one that only reads.</summary>
-    internal static bool IsAway(Exception e) => e switch
-    {
-        PostgresException p => p.IsTransient || p.SqlState[..2] is "08" or "53" or "57" or "58" or "25" or "28" or "3D" or "42",
-        NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException => true,
-        _ => false,
-    };
-
     // Beside the pool, where everybody else asks other things of the planner; with the role and all else that its connections have.
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
         var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Pooling = false };
-        settings.Options = $"{settings.Options} {Settings}".TrimStart();
+        var lockTimeout = string.Create(CultureInfo.InvariantCulture, $"-c lock_timeout={options.Value.LockSeconds * 1000:0}");
+        settings.Options = $"{settings.Options} {lockTimeout} {Settings}".TrimStart();
         // The data source tells nobody its password, but a clone of its connections has it.
         await using var pooled = database.CreateConnection();
         var connection = pooled.CloneWith(settings.ConnectionString);
@@ -207,4 +255,10 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, ILogger<Batch
 
     [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted")]
     private partial void LogImpossible(Exception exception, Guid id);
+
+    [LoggerMessage(LogLevel.Warning, "Command {Id} waits for a lock, and is left to the relay: {Reason}")]
+    private partial void LogDeferred(Guid id, string reason);
+
+    [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted, and its failure cannot be recorded")]
+    private partial void LogNotRecorded(Exception exception, Guid id);
 }

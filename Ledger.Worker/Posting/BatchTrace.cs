@@ -47,14 +47,15 @@ internal sealed class BatchTrace
     {
         // The answers come in the order of the commands, of which one may stand twice: a dead letter that was moved back twice.
         var next = 0;
-        foreach (var (_, result) in answers)
+        foreach (var result in answers.Select(answer => answer.Result))
         {
             if (next == _commands.Count || _commands[next].Command != result.Command.Id)
                 continue;
             var span = _commands[next++].Span;
             span.SetTag("ledger.outcome", result.Decision switch
             {
-                null => "dead_letter",
+                _ when result.Failure is not null => "failed",
+                null or { Kind: DecisionKind.AwaitsOperator } => "pending",
                 { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } => outcome.Status.Name(),
                 _ => "replayed",
             });

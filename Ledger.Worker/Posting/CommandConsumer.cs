@@ -137,13 +137,13 @@ internal sealed partial class CommandConsumer(
     private async Task<PostedBatch> PostTogetherAsync(List<Delivery> deliveries, int count, CancellationToken cancellationToken)
     {
         var commands = new List<Command>(count);
-        var replyTo = new List<string?>(count);
+        var origins = new List<Delivery>(count);
         foreach (var delivery in deliveries)
         {
             foreach (var command in delivery.Commands)
             {
                 commands.Add(command);
-                replyTo.Add(delivery.ReplyTo);
+                origins.Add(delivery);
             }
         }
 
@@ -155,7 +155,7 @@ internal sealed partial class CommandConsumer(
 
         var answers = new Answer[results.Length];
         for (var i = 0; i < answers.Length; i++)
-            answers[i] = new Answer(replyTo[i], results[i]);
+            answers[i] = AnswerOf(origins[i], results[i]);
         return new PostedBatch(deliveries, answers, trace);
     }
 
@@ -167,10 +167,13 @@ internal sealed partial class CommandConsumer(
         using (trace?.StartStep("post one by one", delivery.Commands.Count))
         {
             foreach (var command in delivery.Commands)
-                answers.Add(new Answer(delivery.ReplyTo, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
+                answers.Add(AnswerOf(delivery, await poster.PostAloneAsync(command, options.Value.AttemptsAlone, cancellationToken)));
         }
         return new PostedBatch([delivery], answers, trace);
     }
+
+    // The relay's copy that comes for the first time decided nothing before: another message has the outcome to announce.
+    private static Answer AnswerOf(Delivery delivery, PostingResult result) => new(delivery.ReplyTo, result, delivery.IsRelayed && delivery.Number == 1);
 
     private async Task AnswerAsync(
         IChannel consuming, IChannel publishing, IChannel replying, ChannelReader<PostedBatch> posted, CancellationTokenSource closed)
@@ -197,17 +200,26 @@ internal sealed partial class CommandConsumer(
         }
     }
 
-    private static Delivery Read(BasicDeliverEventArgs message)
+    /// <summary>How often a message has been delivered, this time included.</summary>
+    // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place: a dead
+    // letter that was looked at, and is moved back, has how often it was looked at. From RabbitMQ 4.0 on, a message that comes back with a
+    // lost connection counts as acquired and not as delivered; a worker that died took its connection along.
+    internal static long NumberOf(bool isRedelivered, IDictionary<string, object?>? headers) =>
+        isRedelivered ? 1 + Math.Max(CountOf(headers, "x-delivery-count"), CountOf(headers, "x-acquired-count")) : 1;
+
+    private static long CountOf(IDictionary<string, object?>? headers, string name)
     {
-        // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place: a dead
-        // letter that was looked at, and is moved back, has how often it was looked at.
         object? count = null;
-        if (message.Redelivered)
-            message.BasicProperties.Headers?.TryGetValue("x-delivery-count", out count);
-        var number = 1 + count switch { long returned => returned, int returned => returned, _ => 0 };
-        var (commands, unreadable) = EnvelopeReader.Read(message.Body);
-        return new Delivery(message.DeliveryTag, message.BasicProperties.ReplyTo, number, commands, unreadable);
+        headers?.TryGetValue(name, out count);
+        return count switch { long returned => returned, int returned => returned, _ => 0 };
     }
+
+    private static Delivery Read(BasicDeliverEventArgs message) => new(
+        message.DeliveryTag,
+        message.BasicProperties.ReplyTo,
+        NumberOf(message.Redelivered, message.BasicProperties.Headers),
+        message.BasicProperties.Headers?.ContainsKey(Topology.RelayedHeader) == true,
+        EnvelopeReader.Read(message.Body));
 
     [LoggerMessage(LogLevel.Warning, "A message has come {Number} times; its commands are taken one by one")]
     private partial void LogSuspect(long number);

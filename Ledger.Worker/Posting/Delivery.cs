@@ -6,9 +6,11 @@ namespace Ledger.Worker.Posting;
 /// <param name="Tag">What acknowledges it.</param>
 /// <param name="ReplyTo">The queue of the API instance that waits; null if nobody does.</param>
 /// <param name="Number">How often it has been delivered, this time included.</param>
-/// <param name="Commands">Its commands, as far as they can be read.</param>
-/// <param name="Unreadable">What cannot be read.</param>
-internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOnlyList<Command> Commands, IReadOnlyList<byte[]> Unreadable);
+/// <param name="IsRelayed">Whether the relay sent it: then an earlier copy of it announced what it decided.</param>
+internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, bool IsRelayed, EnvelopeContent Content)
+{
+    public IReadOnlyList<Command> Commands => Content.Commands;
+}
 
 /// <summary>Messages that were posted together, with what became of their commands.</summary>
 /// <param name="Deliveries">In the order in which they came.</param>
@@ -17,4 +19,5 @@ internal sealed record Delivery(ulong Tag, string? ReplyTo, long Number, IReadOn
 internal sealed record PostedBatch(IReadOnlyList<Delivery> Deliveries, IReadOnlyList<Answer> Answers, BatchTrace? Trace);
 
 /// <summary>What became of a command, and who waits to hear it.</summary>
-internal readonly record struct Answer(string? ReplyTo, PostingResult Result);
+/// <param name="IsRepeated">Whether another message announces the outcome if this one did not decide it.</param>
+internal readonly record struct Answer(string? ReplyTo, PostingResult Result, bool IsRepeated = false);

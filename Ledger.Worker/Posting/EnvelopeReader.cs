@@ -5,50 +5,50 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Worker.Posting;
 
-/// <summary>Reads the commands of a message. What cannot be read does not keep its neighbours from being posted.</summary>
+/// <summary>Reads the commands of a message. A command that cannot be read does not keep its neighbours from being posted.</summary>
 internal static class EnvelopeReader
 {
-    /// <summary>
-    /// The commands that can be read, and what is left for the dead letters, each a message of its own: the commands that
-    /// cannot, or all of a message that is no envelope.
-    /// </summary>
-    public static (IReadOnlyList<Command> Commands, IReadOnlyList<byte[]> Unreadable) Read(ReadOnlyMemory<byte> message)
+    /// <summary>The commands that this version can post; those of a kind or version that only a later one can; and the rest.</summary>
+    public static EnvelopeContent Read(ReadOnlyMemory<byte> message)
     {
         try
         {
-            if (JsonSerializer.Deserialize(message.Span, MessageJson.Default.Envelope)?.Commands is { } commands && !commands.Contains(null!))
-                return (commands, []);
+            if (JsonSerializer.Deserialize(message.Span, MessageJson.Default.Envelope) is { Commands: { } commands, Version: > 0 and <= Envelope.CurrentVersion }
+                && !commands.Contains(null!))
+                return new EnvelopeContent(commands, [], []);
         }
         catch (JsonException)
         {
-            // A command of a kind that this version does not know, perhaps: an API that is newer than this worker.
+            // A command of a kind that this version does not know, perhaps: the API is newer than this worker.
         }
         return ReadOneByOne(message);
     }
 
-    private static (IReadOnlyList<Command>, IReadOnlyList<byte[]>) ReadOneByOne(ReadOnlyMemory<byte> message)
+    private static EnvelopeContent ReadOneByOne(ReadOnlyMemory<byte> message)
     {
-        var commands = new List<Command>();
-        var unreadable = new List<byte[]>();
+        var content = new EnvelopeContent(new List<Command>(), new List<StoredCommand>(), new List<byte[]>());
         try
         {
             using var envelope = JsonDocument.Parse(message);
+            var version = envelope.RootElement.TryGetProperty("version"u8, out var written) ? written.GetInt32() : Envelope.CurrentVersion;
             foreach (var item in envelope.RootElement.GetProperty("commands"u8).EnumerateArray())
             {
-                if (TryRead(item) is { } command)
-                    commands.Add(command);
+                if (version <= Envelope.CurrentVersion && TryRead(item) is { } command)
+                    ((List<Command>)content.Commands).Add(command);
+                else if (StoredCommand.OfUnknown(item, version) is { } unknown && (version > Envelope.CurrentVersion || !TransactionNames.TryParseKind(unknown.Kind, out _)))
+                    ((List<StoredCommand>)content.Unknown).Add(unknown);
                 else
-                    unreadable.Add([.. "{\"commands\":["u8, .. Encoding.UTF8.GetBytes(item.GetRawText()), .. "]}"u8]);
+                    ((List<byte[]>)content.Unreadable).Add([.. "{\"commands\":["u8, .. Encoding.UTF8.GetBytes(item.GetRawText()), .. "]}"u8]);
             }
-            return unreadable.Count > 0 ? (commands, unreadable) : ([], [message.ToArray()]);
+            return content.Unknown.Count + content.Unreadable.Count > 0 ? content : new EnvelopeContent([], [], [message.ToArray()]);
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
-            return ([], [message.ToArray()]);
+            return new EnvelopeContent([], [], [message.ToArray()]);
         }
     }
 
-    /// <summary>The ids, where there are any, of commands that could not be read: what has been recorded under them is not to be sent again.</summary>
+    /// <summary>The ids, where there are any, of commands that could not be read: the relay must not send what is recorded under them again.</summary>
     public static IReadOnlyList<Guid> IdsIn(byte[] unreadable)
     {
         try
@@ -74,3 +74,9 @@ internal static class EnvelopeReader
         }
     }
 }
+
+/// <summary>What a message holds.</summary>
+/// <param name="Commands">To be posted.</param>
+/// <param name="Unknown">Of a kind or version that this worker does not know: left to one that does.</param>
+/// <param name="Unreadable">For the dead letters, each a message of its own: the commands that nothing can read, or all of a message that is no envelope.</param>
+internal sealed record EnvelopeContent(IReadOnlyList<Command> Commands, IReadOnlyList<StoredCommand> Unknown, IReadOnlyList<byte[]> Unreadable);

@@ -56,21 +56,23 @@ internal static class PostingMetrics
 
     public static void Count(PostedBatch batch)
     {
-        var unreadable = batch.Deliveries.Sum(delivery => delivery.Unreadable.Count);
+        var unreadable = batch.Deliveries.Sum(delivery => delivery.Content.Unreadable.Count);
         if (unreadable > 0)
             DeadLetters.Add(unreadable);
-        foreach (var (_, result) in batch.Answers)
+        foreach (var result in batch.Answers.Select(answer => answer.Result))
         {
+            if (result.Failure is not null)
+                DeadLetters.Add(1);
             switch (result.Decision)
             {
-                case null:
-                    DeadLetters.Add(1);
+                case null or { Kind: DecisionKind.AwaitsOperator }:
+                case { Kind: DecisionKind.Decided, Outcome.Status: TransactionStatus.Failed }:
                     break;
                 case { Kind: DecisionKind.Decided, Outcome: { Rejection: { } rejection } outcome }:
-                    Rejected.Add(1, new("kind", outcome.Kind.Name()), new("reason", rejection.Code));
+                    Rejected.Add(1, new("kind", outcome.Kind), new("reason", rejection.Code));
                     break;
                 case { Kind: DecisionKind.Decided, Outcome: { } outcome }:
-                    Posted.Add(1, new KeyValuePair<string, object?>("kind", outcome.Kind.Name()));
+                    Posted.Add(1, new KeyValuePair<string, object?>("kind", outcome.Kind));
                     break;
                 default:
                     Replayed.Add(1);

@@ -101,7 +101,8 @@ public sealed partial class VerificationService : BackgroundService
     {
         var broken = report.Results.Where(result => result.Broken > 0).ToDictionary(result => result.Check.Name, result => result.Rows);
         await using var insert = new NpgsqlCommand("""
-            insert into ledger.verifications (at, took, accounts, transactions, entries, failures, report) values ($1, $2, $3, $4, $5, $6, $7)
+            with verified as (update ledger.verified set number = $8 where number < $8)
+            insert into ledger.verifications (at, took, accounts, transactions, entries, failures, report, sequence) values ($1, $2, $3, $4, $5, $6, $7, $9)
             """, connection)
         {
             Parameters =
@@ -113,6 +114,8 @@ public sealed partial class VerificationService : BackgroundService
                 new() { Value = report.Entries },
                 new() { Value = failures },
                 new() { Value = JsonSerializer.Serialize(broken), NpgsqlDbType = NpgsqlDbType.Json },
+                new() { Value = report.Journal.SoundBlock },
+                new() { Value = report.Journal.Sequence },
             },
         };
         await insert.ExecuteNonQueryAsync(cancellationToken);

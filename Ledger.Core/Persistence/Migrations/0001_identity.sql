@@ -1,26 +1,42 @@
--- Users and roles, in the columns that ASP.NET Core Identity's Entity Framework store expects.
+-- Users, roles, sessions, service accounts and the audit trail.
 create schema identity;
 
+-- Shared by every schema: history is not rewritten, corrections are new rows.
+create function identity.refuse_change() returns trigger language plpgsql set search_path = '' as $$
+begin
+    raise exception '%.% is append-only', tg_table_schema, tg_table_name using errcode = 'restrict_violation';
+end $$;
+
+-- The columns that ASP.NET Core Identity's Entity Framework store expects, and the ledger's own behind them. A user that a service
+-- made has no password and may have no e-mail address; a closed user keeps its id alone.
 create table identity.users (
     id                     uuid primary key,
-    user_name              text not null,
-    normalized_user_name   text not null,
-    email                  text not null,
-    normalized_email       text not null,
-    email_confirmed        boolean not null,
+    user_name              text,
+    normalized_user_name   text,
+    email                  text,
+    normalized_email       text,
+    email_confirmed        boolean not null default false,
     password_hash          text,
-    security_stamp         text not null,
-    concurrency_stamp      text not null,
+    security_stamp         text,
+    concurrency_stamp      text,
     phone_number           text,
-    phone_number_confirmed boolean not null,
-    two_factor_enabled     boolean not null,
+    phone_number_confirmed boolean not null default false,
+    two_factor_enabled     boolean not null default false,
     lockout_end            timestamptz,
-    lockout_enabled        boolean not null,
-    access_failed_count    integer not null,
-    created_at             timestamptz not null default now()
+    lockout_enabled        boolean not null default false,
+    access_failed_count    integer not null default 0,
+    created_at             timestamptz not null default now(),
+    external_id            text check (length(external_id) between 1 and 255),
+    name                   text check (length(name) between 1 and 255),
+    metadata               json,
+    frozen_at              timestamptz,
+    closed_at              timestamptz,
+    constraint users_closed_is_anonymous check (closed_at is null or
+        num_nonnulls(user_name, normalized_user_name, email, normalized_email, password_hash, external_id, name, metadata) = 0)
 );
 create unique index users_normalized_user_name on identity.users (normalized_user_name);
 create unique index users_normalized_email on identity.users (normalized_email);
+create unique index users_external_id on identity.users (external_id);
 
 create table identity.roles (
     id                uuid primary key,
@@ -75,3 +91,131 @@ create table identity.data_protection_keys (
     xml           text not null,
     created_at    timestamptz not null default now()
 );
+
+-- One login opens a session: a family of refresh tokens, each good for one use. Access tokens carry the session's id.
+create table identity.sessions (
+    id         uuid primary key,
+    user_id    uuid not null references identity.users,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null,
+    revoked_at timestamptz
+);
+create index sessions_of_user on identity.sessions (user_id) where revoked_at is null;
+create index sessions_by_expiry on identity.sessions (expires_at);
+-- Every API process reads this one each second.
+create index sessions_revoked on identity.sessions (revoked_at) where revoked_at is not null;
+
+-- SHA-256 of random tokens. Spent ones stay as long as their session: a spent token that comes back was stolen.
+create table identity.refresh_tokens (
+    hash       bytea primary key,
+    session_id uuid not null references identity.sessions on delete cascade,
+    spent_at   timestamptz
+);
+create index refresh_tokens_of_session on identity.refresh_tokens (session_id);
+
+-- Failed logins by the SHA-256 of the address that was given, registered or not, so that a lockout does not tell who is registered.
+create table identity.login_failures (
+    address      bytea primary key,
+    failures     integer not null,
+    last_at      timestamptz not null,
+    locked_until timestamptz
+);
+create index login_failures_by_age on identity.login_failures (last_at);
+
+-- Backends of the companies that run the ledger. Idempotency keys and the audit trail belong to the service, so that its API keys
+-- can be rotated.
+create table identity.services (
+    id         uuid primary key,
+    name       text not null unique check (length(name) between 1 and 100),
+    role       text check (role in ('operator', 'auditor')),
+    scopes     text[] not null default '{}' check (scopes <@ array['read', 'users', 'transactions', 'webhooks']),
+    created_at timestamptz not null default clock_timestamp(),
+    closed_at  timestamptz
+);
+create table identity.service_keys (
+    id           uuid primary key,
+    service_id   uuid not null references identity.services,
+    hash         bytea not null unique,
+    created_at   timestamptz not null default clock_timestamp(),
+    expires_at   timestamptz not null,
+    revoked_at   timestamptz,
+    last_used_at timestamptz
+);
+create index service_keys_of_service on identity.service_keys (service_id);
+
+-- Every administrative act and every sign-in. Administrative acts stay for ever; sign-ins, the bulk and with network addresses, are
+-- removed when they are old.
+create table identity.audit (
+    id         bigint generated always as identity primary key,
+    at         timestamptz not null default clock_timestamp(),
+    actor_kind text not null check (actor_kind in ('user', 'api_key', 'command_line', 'nobody')),
+    actor_id   uuid,
+    action     text not null,
+    subject    text,
+    address    text,
+    details    json,
+    sign_in    boolean not null generated always as
+        (action in ('signed_in', 'sign_in_failed', 'signed_out', 'refresh_token_reused', 'password_changed')) stored
+);
+create index audit_of_subject on identity.audit (subject, id) where subject is not null;
+create index audit_of_actor on identity.audit (actor_id, id) where actor_id is not null;
+create index audit_of_sign_ins on identity.audit (at) where sign_in;
+create trigger append_only before update or truncate on identity.audit
+    for each statement execute function identity.refuse_change();
+
+-- In a trigger, so that it holds for the table's owner too.
+create function identity.refuse_early_removal() returns trigger language plpgsql set search_path = '' as $$
+begin
+    if not old.sign_in or old.at > clock_timestamp() - interval '90 days' then
+        raise exception 'identity.audit is append-only, but for sign-ins of more than 90 days ago' using errcode = 'restrict_violation';
+    end if;
+    return old;
+end $$;
+create trigger append_only_until_old before delete on identity.audit
+    for each row execute function identity.refuse_early_removal();
+
+-- Removes up to at_most sign-ins that are older than age, the oldest first; returns how many. The age is measured by this server's
+-- clock. "skip locked": workers that do it at the same moment do not wait for each other.
+create function identity.remove_sign_ins(age interval, at_most integer) returns integer
+language plpgsql strict security definer set search_path = '' as $$
+declare
+    removed integer;
+begin
+    if clock_timestamp() - age > clock_timestamp() - interval '90 days' then
+        raise exception 'sign-ins are kept for 90 days at least, not %', age using errcode = 'restrict_violation';
+    end if;
+    delete from identity.audit where id in (
+        select id from identity.audit where sign_in and at < clock_timestamp() - age order by at limit at_most for update skip locked);
+    get diagnostics removed = row_count;
+    return removed;
+end $$;
+revoke execute on function identity.remove_sign_ins(interval, integer) from public;
+
+-- Locks users against a freeze until the transaction ends, in id order, and returns those that can own an account. It is the lock
+-- that the accounts' foreign key takes anyway.
+create function identity.lock_owners(ids uuid[]) returns table (id uuid, is_frozen boolean)
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query
+        select u.id, u.frozen_at is not null from identity.users u
+        where u.id = any (ids) and u.closed_at is null order by u.id for key share;
+end $$;
+revoke execute on function identity.lock_owners(uuid[]) from public;
+
+-- Whether a user or a service administers: such a caller may credit others.
+create function identity.is_operator(caller uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (
+        select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
+        where ur.user_id = caller and r.normalized_name = 'OPERATOR')
+    or exists (select from identity.services s where s.id = caller and s.role = 'operator' and s.closed_at is null);
+$$;
+-- Whether a user or a service reads everything.
+create function identity.is_staff(caller uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (
+        select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
+        where ur.user_id = caller and r.normalized_name in ('OPERATOR', 'AUDITOR'))
+    or exists (select from identity.services s where s.id = caller and s.role is not null and s.closed_at is null);
+$$;
+revoke execute on function identity.is_operator(uuid), identity.is_staff(uuid) from public;

@@ -8,52 +8,102 @@ create table ledger.currencies (
     enabled  boolean not null
 );
 
--- A row is updated by every batch that touches the account: the low fill factor leaves room for the new version on the
--- same page, and no index holds what changes, so an update stays within the page.
+-- What a command can do. A kind that is not in here cannot be decided; it can wait among the pending commands.
+create table ledger.kinds (
+    kind        text primary key check (kind ~ '^[a-z][a-z_]{1,30}$'),
+    moves_money boolean not null
+);
+insert into ledger.kinds (kind, moves_money) values
+    ('deposit', true),
+    ('withdrawal', true),
+    ('transfer', true),
+    ('journal', true),
+    ('exchange', true),
+    ('capture', true),
+    ('reversal', true),
+    ('hold', false),
+    ('hold_increase', false),
+    ('hold_void', false),
+    ('hold_expiry', false);
+
+-- Every batch that touches an account updates its row: the low fill factor leaves room for the new version on the same page, and no
+-- index holds a column that changes, so an update stays within the page. Settlement and exchange accounts stand on 16 shards per
+-- currency: their balance is the sum, so that no two deposits wait for each other.
 create table ledger.accounts (
     id             uuid primary key,
-    kind           text not null check (kind in ('user', 'settlement')),
+    kind           text not null check (kind in ('user', 'house', 'settlement', 'exchange')),
     owner_id       uuid references identity.users,
+    name           text check (length(name) between 1 and 100),
     currency       text not null references ledger.currencies,
-    shard          smallint,
+    shard          smallint check (shard between 0 and 15),
     posted         bigint not null default 0,
     held           bigint not null default 0,
-    allow_negative boolean not null default false,
-    status         text not null default 'open' check (status in ('open', 'frozen')),
+    credit_limit   bigint not null default 0,
+    status         text not null default 'open' check (status in ('open', 'frozen', 'closed')),
+    metadata       json,
+    last_posted_at timestamptz not null default '-infinity',
     opened_at      timestamptz not null default clock_timestamp(),
-    constraint accounts_never_below_zero check (allow_negative or posted - held >= 0),
+    constraint accounts_within_limit check (kind in ('settlement', 'exchange') or posted - held >= -credit_limit),
     constraint accounts_held_not_negative check (held >= 0),
-    constraint accounts_kind_shape check (
-        (kind = 'user' and owner_id is not null and shard is null and not allow_negative) or
-        (kind = 'settlement' and owner_id is null and shard is not null and allow_negative))
+    constraint accounts_credit_limit check (credit_limit between 0 and 999999999999999999),
+    constraint accounts_closed_is_empty check (status <> 'closed' or (posted = 0 and held = 0)),
+    constraint accounts_kind_shape check (case kind
+        when 'user' then owner_id is not null and name is not null and shard is null
+        when 'house' then owner_id is null and name is not null and shard is null
+        else owner_id is null and name is null and shard is not null and credit_limit = 0 end)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
-create unique index accounts_of_owner on ledger.accounts (owner_id, currency) where kind = 'user';
+create unique index accounts_of_owner on ledger.accounts (owner_id, currency, name) where kind = 'user';
+create unique index accounts_of_house on ledger.accounts (name, currency) where kind = 'house';
 create unique index accounts_of_settlement on ledger.accounts (currency, shard) where kind = 'settlement';
+create unique index accounts_of_exchange on ledger.accounts (currency, shard) where kind = 'exchange';
 
--- Decided commands, rejected ones too: the stored outcome of a command is its row here. Never changed afterwards.
--- metadata is json, not jsonb: what a client sent comes back in the order in which it was sent.
+-- Decided commands, rejected and failed ones too: the stored outcome of a command is its row here. Never changed afterwards.
+-- account_ids: the accounts of the entries, which are found by them. xact orders the journal (0005). digest: SHA-256 over the
+-- canonical form in docs/journal.md. details: further facts of a kind, such as an exchange's other amount. json, not jsonb: what a
+-- client sent comes back as it was sent.
 create table ledger.transactions (
     id              uuid primary key,
-    kind            text not null check (kind in ('deposit', 'withdrawal', 'transfer')),
-    status          text not null check (status in ('posted', 'rejected')),
-    owner_id        uuid not null,
-    counterparty_id uuid,
-    currency        text not null,
-    amount          bigint not null check (amount > 0),
+    kind            text not null,
+    status          text not null check (status in ('posted', 'rejected', 'failed')),
+    principal_id    uuid not null,
+    owner_id        uuid,
+    recipient_id    uuid,
+    account_ids     uuid[] not null,
+    currency        text,
+    amount          bigint,
     reference       text,
     metadata        json,
+    details         json,
+    reverses        uuid,
+    hold_id         uuid,
     created_at      timestamptz not null,
     decided_at      timestamptz not null,
+    effective_at    timestamptz,
     rejection       text,
+    rejection_index smallint,
     available       bigint,
-    constraint transactions_rejection check ((status = 'rejected') = (rejection is not null))
+    failure         text,
+    digest          bytea not null,
+    xact            xid8 not null default pg_current_xact_id(),
+    constraint transactions_amount check ((currency is null) = (amount is null) and (amount > 0 or status = 'failed')),
+    constraint transactions_rejection check ((status = 'rejected') = (rejection is not null)),
+    constraint transactions_failure check ((status = 'failed') = (failure is not null)),
+    constraint transactions_accounts check (status = 'posted' or account_ids = '{}'),
+    constraint transactions_effective_before check (effective_at < decided_at),
+    constraint transactions_digest check (length(digest) = 32)
 );
-create index transactions_of_owner on ledger.transactions (owner_id, id);
-create index transactions_of_counterparty on ledger.transactions (counterparty_id, id) where counterparty_id is not null;
+-- A posted transaction is found by its entries; the others need an index of their own.
+create index transactions_not_posted on ledger.transactions (owner_id, decided_at, id) where status <> 'posted';
+create unique index transactions_reversed_once on ledger.transactions (reverses) where reverses is not null and status = 'posted';
+create index transactions_failed on ledger.transactions (decided_at) where status = 'failed';
+create index transactions_of_hold on ledger.transactions (hold_id) where hold_id is not null;
+-- The sealer looks for what is new by it: always its last page.
+create index transactions_by_xact on ledger.transactions (xact);
+create index transactions_by_reference on ledger.transactions (reference, id) where reference is not null;
+create index transactions_by_metadata on ledger.transactions using gin ((metadata::jsonb) jsonb_path_ops) where metadata is not null;
 
--- The primary key is the statement: an account's entries in the order in which they were posted. posted_at comes from
--- the database's clock after the account is locked, so per account it never runs backwards. It is also the transaction's
--- decided_at: account and time find the entries of a transaction, which therefore need no index of their own.
+-- The primary key is the statement: an account's entries in the order in which they were posted. posted_at is the transaction's
+-- decided_at: account and time find the entries of a transaction. effective_at only where it differs.
 create table ledger.entries (
     account_id     uuid not null,
     posted_at      timestamptz not null,
@@ -62,49 +112,113 @@ create table ledger.entries (
     currency       text not null,
     amount         bigint not null check (amount <> 0),
     balance_after  bigint,
+    effective_at   timestamptz,
+    constraint entries_effective_before check (effective_at < posted_at),
     primary key (account_id, posted_at, id)
 );
+create index entries_by_effect on ledger.entries (account_id, effective_at) where effective_at is not null;
 
--- Who used which key for which command. The outcome is the transaction of that id, or the pending command.
+-- Which command a caller used a key for. request_hash: a version byte, then the hash of what the request means in that version.
 create table ledger.idempotency_keys (
-    owner_id       uuid not null,
+    principal_id   uuid not null,
     key            text not null check (length(key) between 1 and 255),
-    request_hash   bytea not null,
+    request_hash   bytea not null check (length(request_hash) > 1),
     transaction_id uuid not null,
-    primary key (owner_id, key)
+    primary key (principal_id, key)
 );
 
--- Commands whose answer was 202: accepted, not decided. The worker removes a row in the commit that decides it; the
--- relay publishes what the queue never saw.
+-- Commands whose answer was 202: accepted, not decided. The worker removes a row in the commit that decides it; the relay publishes
+-- what the queue has not, when it is due. A failed one waits for an operator until ends_at, and ends as failed then. The columns are the command's own fields: who records
+-- a command cannot say another thing in it.
 create table ledger.pending_commands (
     id           uuid primary key,
-    owner_id     uuid not null,
+    principal_id uuid not null,
+    owner_id     uuid,
+    version      smallint not null check (version > 0),
+    kind         text not null,
+    currency     text,
+    created_at   timestamptz not null,
     command      json not null,
     recorded_at  timestamptz not null default clock_timestamp(),
-    relayed_at   timestamptz,
-    failure      text
+    due_at       timestamptz not null default clock_timestamp(),
+    relays       integer not null default 0 check (relays >= 0),
+    failure      text,
+    failed_at    timestamptz,
+    ends_at      timestamptz,
+    constraint pending_commands_failure check (num_nonnulls(failure, failed_at, ends_at) in (0, 3)),
+    constraint pending_commands_says_what_it_is check (
+        (command ->> 'id')::uuid is not distinct from id
+        and (command ->> 'principalId')::uuid is not distinct from principal_id
+        and (command ->> 'ownerId')::uuid is not distinct from owner_id
+        and (command ->> 'kind') is not distinct from kind)
 );
 create index pending_commands_of_owner on ledger.pending_commands (owner_id, id);
+create index pending_commands_due on ledger.pending_commands (due_at) where failure is null;
+create index pending_commands_failed on ledger.pending_commands (ends_at) where failure is not null;
 
--- Money that came from or went outside the ledger stands on settlement accounts. Every deposit would meet every other on
--- one row, so each currency has several, and its settlement balance is their sum. Their ids are random, not v7: nothing
--- orders by them.
-create function ledger.open_settlement_accounts() returns trigger language plpgsql as $$
+-- Commands that are tried alone, because one of the messages that keep coming back may have brought its worker down, with how often
+-- that was begun. Written before a try and removed after it: what stays is what no try has survived.
+create table ledger.attempts (
+    command_id uuid primary key,
+    begun      integer not null default 1 check (begun > 0),
+    last_at    timestamptz not null default clock_timestamp()
+);
+
+-- What the verifier found, run by run. Operators read it; every worker reports the last.
+create table ledger.verifications (
+    id           bigint generated always as identity primary key,
+    at           timestamptz not null,
+    took         interval not null,
+    accounts     bigint not null,
+    transactions bigint not null,
+    entries      bigint not null,
+    sequence     bigint not null default 0,
+    failures     bigint not null check (failures >= 0),
+    report       json not null
+);
+
+create trigger append_only before update or delete or truncate on ledger.entries
+    for each statement execute function identity.refuse_change();
+create trigger append_only before update or delete or truncate on ledger.transactions
+    for each statement execute function identity.refuse_change();
+create trigger append_only before delete or truncate on ledger.accounts
+    for each statement execute function identity.refuse_change();
+create trigger append_only before update or delete or truncate on ledger.verifications
+    for each statement execute function identity.refuse_change();
+create trigger append_only before update or delete or truncate on ledger.kinds
+    for each statement execute function identity.refuse_change();
+
+-- The ids of shards are random, not v7: nothing orders by them. An operator's role adds currencies, and may open no account itself.
+create function ledger.open_shards() returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-    insert into ledger.accounts (id, kind, currency, shard, allow_negative)
-    select gen_random_uuid(), 'settlement', c.code, s, true
-    from opened c cross join generate_series(0, 15) s;
+    insert into ledger.accounts (id, kind, currency, shard)
+    select gen_random_uuid(), k.kind, c.code, s
+    from opened c cross join (values ('settlement'), ('exchange')) k(kind) cross join generate_series(0, 15) s;
     return null;
 end $$;
-create trigger open_settlement_accounts after insert on ledger.currencies
-    referencing new table as opened for each statement execute function ledger.open_settlement_accounts();
+create trigger open_shards after insert on ledger.currencies
+    referencing new table as opened for each statement execute function ledger.open_shards();
 
--- What holds for entries, checked once per written batch: legs of a transaction sum to zero per currency, every entry
--- stands on an account of its currency, and the last entry of a user account says what that account's row says. The
--- accounts are updated before the entries are written.
-create function ledger.check_entries() returns trigger language plpgsql as $$
+-- The lookup table takes no foreign key: each row would lock the same few rows of it.
+create function ledger.check_kinds() returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+    unknown text;
+begin
+    select w.kind into unknown from written w where not exists (select from ledger.kinds k where k.kind = w.kind) limit 1;
+    if found then
+        raise exception 'there is no kind of transaction called %', unknown using errcode = 'foreign_key_violation', constraint = 'transactions_kind';
+    end if;
+    return null;
+end $$;
+create trigger check_kinds after insert on ledger.transactions
+    referencing new table as written for each statement execute function ledger.check_kinds();
+
+-- A balance moves by entries and by nothing else: entries that are inserted take their accounts with them. So no fault of a worker
+-- can move money without an entry, write an entry that moves none, or touch an account that is not open.
+create function ledger.post_entries() returns trigger language plpgsql security definer set search_path = '' as $$
 declare
     broken record;
+    agree boolean;
 begin
     select transaction_id, currency into broken
     from written group by transaction_id, currency having sum(amount) <> 0 limit 1;
@@ -113,31 +227,82 @@ begin
             using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
     end if;
 
-    select e.account_id, e.currency into broken
-    from (select distinct on (account_id, currency) account_id, currency, balance_after from written order by account_id, currency, id desc) e
-    left join ledger.accounts a on a.id = e.account_id
-    where a.id is null or a.currency <> e.currency or (a.kind = 'user' and a.posted is distinct from e.balance_after)
+    select w.transaction_id, w.account_id into broken
+    from written w
+    where not exists (
+        select from ledger.transactions t
+        where t.id = w.transaction_id and t.status = 'posted' and t.decided_at = w.posted_at
+            and t.effective_at is not distinct from w.effective_at and w.account_id = any (t.account_ids))
     limit 1;
     if found then
-        raise exception 'entries on account % in % do not agree with the account', broken.account_id, broken.currency
+        raise exception 'transaction % has no entry on account %', broken.transaction_id, broken.account_id
+            using errcode = 'check_violation', constraint = 'entries_of_transaction';
+    end if;
+
+    -- Nothing is joined but by index: this is planned once, maybe while there are few accounts. An array compares by its first
+    -- element first, so that the greatest is the last entry's, with the balance that it says. On shards, which batches reach without
+    -- a lock and in any order, entries say no balance.
+    with change as materialized (
+        select account_id, currency, sum(amount)::bigint as amount, (max(array[id, balance_after]))[2] as balance,
+            min(posted_at) as first_at, max(posted_at) as last_at
+        from written group by account_id, currency
+    ), moved as (
+        update ledger.accounts a set posted = a.posted + c.amount, last_posted_at = greatest(a.last_posted_at, c.last_at)
+        from change c
+        where a.id = c.account_id and a.currency = c.currency and a.status = 'open'
+            and (a.shard is not null or a.last_posted_at < c.first_at)
+        returning a.shard is not null or a.posted is not distinct from c.balance as agrees
+    )
+    select (select count(*) from change) = (select count(*) from moved where agrees) into agree;
+    if not agree then
+        raise exception 'entries do not agree with the accounts that they stand on'
             using errcode = 'check_violation', constraint = 'entries_agree_with_account';
     end if;
     return null;
 end $$;
-create trigger check_entries after insert on ledger.entries
-    referencing new table as written for each statement execute function ledger.check_entries();
+create trigger post_entries after insert on ledger.entries
+    referencing new table as written for each statement execute function ledger.post_entries();
 
--- History is not rewritten. Corrections are new transactions.
-create function ledger.refuse_change() returns trigger language plpgsql as $$
+create function ledger.refuse_balance() returns trigger language plpgsql set search_path = '' as $$
 begin
-    raise exception '%.% is append-only', tg_table_schema, tg_table_name using errcode = 'restrict_violation';
+    raise exception 'a balance is moved by entries alone, and a held amount by hold changes' using errcode = 'restrict_violation';
 end $$;
-create trigger append_only before update or delete or truncate on ledger.entries
-    for each statement execute function ledger.refuse_change();
-create trigger append_only before update or delete or truncate on ledger.transactions
-    for each statement execute function ledger.refuse_change();
-create trigger append_only before delete or truncate on ledger.accounts
-    for each statement execute function ledger.refuse_change();
+create trigger balance_follows_entries before update of posted, held, last_posted_at on ledger.accounts
+    for each statement when (pg_trigger_depth() = 0) execute function ledger.refuse_balance();
+create trigger balance_starts_at_zero before insert on ledger.accounts
+    for each row when (new.posted <> 0 or new.held <> 0) execute function ledger.refuse_balance();
+
+-- Locks the named accounts that exist until the transaction ends, in id order, so that no two batches wait for each other crosswise;
+-- a subquery that locks is planned as it stands, so the order of the array is the order of the locks. The transaction's id is taken
+-- first: the journal's horizon relies on times that are read after it.
+create function ledger.lock_accounts(owners uuid[], currencies text[], others uuid[])
+returns table (id uuid, owner_id uuid, currency text, posted bigint, held bigint, credit_limit bigint, status text, last_posted_at timestamptz)
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform pg_catalog.pg_current_xact_id();
+    return query
+        select a.id, a.owner_id, a.currency, a.posted, a.held, a.credit_limit, a.status, a.last_posted_at
+        from unnest(array(
+            select f.id from (
+                select m.id from unnest(owners, currencies) w(owner_id, currency) cross join lateral (
+                    select x.id from ledger.accounts x
+                    where x.owner_id = w.owner_id and x.currency = w.currency and x.name = 'main' and x.kind = 'user' offset 0) m
+                union
+                select unnest(others)) f(id)
+            order by f.id)) w(id)
+        cross join lateral (
+            select * from ledger.accounts x where x.id = w.id and x.shard is null for no key update) a;
+end $$;
+-- The same for shards, which a batch takes last: no batch waits for another one's accounts while it holds these.
+create function ledger.lock_shards(ids uuid[]) returns void language plpgsql security definer set search_path = '' as $$
+begin
+    perform from ledger.accounts a where a.id = any (ids) and a.shard is not null order by a.id for no key update;
+end $$;
+revoke execute on function ledger.lock_accounts(uuid[], text[], uuid[]), ledger.lock_shards(uuid[]) from public;
+
+-- A trigger's function could be put on a table of the caller's own, and fed with anything. Triggers that are there fire without
+-- the right to execute.
+revoke execute on function ledger.post_entries(), ledger.open_shards(), ledger.check_kinds() from public;
 
 -- ISO 4217, list one, with its minor units. Enabled: what a new installation needs; an operator enables the rest.
 insert into ledger.currencies (code, name, exponent, enabled) values

@@ -1,0 +1,122 @@
+-- Who may do what: what the API and the worker may touch, and whose rows the API may see.
+
+-- Freezes or unfreezes a user with all accounts. The lock on the user's row makes it wait for batches that are opening an account of
+-- the user, and them for it: an account that is opened later is opened frozen. Accounts are locked in id order, as a batch does.
+create function identity.set_frozen(id uuid, frozen boolean) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform from identity.users u where u.id = set_frozen.id for update;
+    if not found then
+        return false;
+    end if;
+    update identity.users u set frozen_at = case when frozen then coalesce(u.frozen_at, clock_timestamp()) end where u.id = set_frozen.id;
+    perform from ledger.accounts a where a.owner_id = set_frozen.id and a.kind = 'user' order by a.id for no key update;
+    update ledger.accounts a set status = case when frozen then 'frozen' else 'open' end
+    where a.owner_id = set_frozen.id and a.kind = 'user' and a.status <> 'closed' and (a.status = 'frozen') <> frozen;
+    return true;
+end $$;
+
+-- Roles are the cluster's, not the database's: another ledger beside this one may have made them, or the database's maker, where its
+-- owner may make none. Nobody logs in as them unless an operator gives them a password; the processes step down to them from the
+-- role that they log in as.
+do $$
+declare
+    name text;
+    -- PostgreSQL 16 tells being a member from being allowed to step down.
+    to_step_down constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
+begin
+    foreach name in array array['ledger_api', 'ledger_worker'] loop
+        if not exists (select from pg_catalog.pg_roles r where r.rolname = name) then
+            begin
+                execute format('create role %I nologin', name);
+            exception when duplicate_object or unique_violation then
+                null;
+            end;
+        end if;
+        -- The role that migrates may be the one that runs the processes.
+        if not pg_has_role(current_user, name, to_step_down) then
+            execute format('grant %I to current_user', name);
+        end if;
+    end loop;
+end $$;
+
+grant usage on schema identity, ledger to ledger_api, ledger_worker;
+
+-- The API: identity, and of the ledger what its caller owns. It cannot write money, nor give anybody a role.
+grant select on identity.users, identity.roles, identity.user_roles, identity.role_claims, identity.user_claims to ledger_api;
+grant insert on identity.users to ledger_api;
+grant update (password_hash, security_stamp, concurrency_stamp) on identity.users to ledger_api;
+grant select, insert, update on identity.data_protection_keys to ledger_api;
+grant select, insert, update, delete on identity.sessions, identity.refresh_tokens, identity.login_failures to ledger_api;
+grant select on identity.services to ledger_api;
+grant select, update (last_used_at) on identity.service_keys to ledger_api;
+grant select, insert on identity.audit to ledger_api;
+revoke execute on function identity.set_frozen(uuid, boolean) from public;
+grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid) to ledger_api;
+grant select, insert, update (name, enabled) on ledger.currencies to ledger_api;
+grant select on ledger.kinds, ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
+grant select on ledger.pending_commands to ledger_api;
+grant insert (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at) on ledger.pending_commands to ledger_api;
+grant select, insert on ledger.idempotency_keys to ledger_api;
+
+-- The worker: the ledger, and of users whether they are there. It writes what it has to and nothing else: no fault of it unfreezes a
+-- user, changes a currency, says in which transaction it wrote, or changes what an idempotency key stands for.
+grant execute on function identity.remove_sign_ins(interval, integer), identity.lock_owners(uuid[]) to ledger_worker;
+grant execute on function ledger.lock_accounts(uuid[], text[], uuid[]), ledger.lock_shards(uuid[]) to ledger_worker;
+grant select on all tables in schema ledger to ledger_worker;
+grant insert (id, kind, owner_id, name, currency, status) on ledger.accounts to ledger_worker;
+grant insert (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, details, reverses, hold_id,
+    created_at, decided_at, effective_at, rejection, rejection_index, available, failure, digest) on ledger.transactions to ledger_worker;
+grant insert (account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at) on ledger.entries to ledger_worker;
+grant insert on ledger.idempotency_keys, ledger.verifications to ledger_worker;
+grant insert (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at),
+    update (due_at, relays, failure, failed_at, ends_at), delete on ledger.pending_commands to ledger_worker;
+grant insert, update, delete on ledger.attempts to ledger_worker;
+
+-- The caller whom the API's transaction reads and writes for; null if it did not say.
+create function ledger.caller() returns uuid language sql stable parallel safe
+    return nullif(current_setting('ledger.caller', true), '')::uuid;
+-- Whether the API's transaction reads for an operator or auditor who asked for everybody's rows.
+create function ledger.reads_everything() returns boolean language sql stable
+    return current_setting('ledger.scope', true) = 'everything' and identity.is_staff(ledger.caller());
+
+-- Row-level security, for the API. "(select …)" is evaluated once per statement, not once per row; the caller's accounts are few, and
+-- an array of them is searched in entries by index.
+alter table ledger.accounts enable row level security;
+alter table ledger.entries enable row level security;
+alter table ledger.transactions enable row level security;
+alter table ledger.pending_commands enable row level security;
+alter table ledger.idempotency_keys enable row level security;
+
+create policy of_caller on ledger.accounts for select to ledger_api
+    using (owner_id = (select ledger.caller()) or (select ledger.reads_everything()));
+create policy of_caller on ledger.entries for select to ledger_api
+    using (account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select ledger.caller()) and a.kind = 'user'))
+        or (select ledger.reads_everything()));
+-- A posted transaction is seen by the owners of its accounts; one that is not posted has none, and is between its sender and the ledger.
+create policy of_caller on ledger.transactions for select to ledger_api
+    using (owner_id = (select ledger.caller()) or principal_id = (select ledger.caller())
+        or account_ids && array(select a.id from ledger.accounts a where a.owner_id = (select ledger.caller()) and a.kind = 'user')
+        or (select ledger.reads_everything()));
+create policy of_caller on ledger.pending_commands for select to ledger_api
+    using (owner_id = (select ledger.caller()) or principal_id = (select ledger.caller()));
+-- A caller records commands of its own money; an operator also credits of others'.
+create policy by_caller on ledger.pending_commands for insert to ledger_api
+    with check (principal_id = (select ledger.caller())
+        and (owner_id = principal_id or (kind = 'deposit' and identity.is_operator(principal_id))));
+create policy of_caller on ledger.idempotency_keys to ledger_api
+    using (principal_id = (select ledger.caller())) with check (principal_id = (select ledger.caller()));
+
+-- The worker judges everybody's commands.
+create policy every_row on ledger.accounts to ledger_worker using (true) with check (true);
+create policy every_row on ledger.entries to ledger_worker using (true) with check (true);
+create policy every_row on ledger.transactions to ledger_worker using (true) with check (true);
+create policy every_row on ledger.pending_commands to ledger_worker using (true) with check (true);
+create policy every_row on ledger.idempotency_keys to ledger_worker using (true) with check (true);
+
+-- An operator gives a failed command to the relay again, or ends it. There are only commands in here whose clients were answered 202:
+-- to them nothing final was said.
+create policy of_staff on ledger.pending_commands for select to ledger_api using ((select ledger.reads_everything()));
+create policy by_operator on ledger.pending_commands for update to ledger_api
+    using (failure is not null and (select identity.is_operator(ledger.caller()))) with check (true);
+grant update (due_at, relays, failure, failed_at, ends_at) on ledger.pending_commands to ledger_api;

@@ -1,0 +1,87 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Ledger.Core.Identity;
+using Ledger.Tests.Harness;
+
+namespace Ledger.Tests.Journal;
+
+/// <summary><c>GET /events</c>: the journal as its readers see it.</summary>
+public sealed class EventFeedTests(LedgerSystem system)
+{
+    [Fact]
+    public async Task A_user_reads_its_own_transactions_each_once_in_the_order_of_its_balances_while_they_come()
+    {
+        var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync("10.00"));
+        using var over = new CancellationTokenSource(TimeSpan.FromSeconds(3));
+        var (events, answered) = (new List<JsonElement>(), new ConcurrentBag<Guid>());
+        var moving = new[] { (alice, bob), (bob, alice), (alice, bob), (bob, alice) }.Select(async pair =>
+        {
+            while (!over.IsCancellationRequested)
+            {
+                answered.Add((await pair.Item1.TransferAsync(pair.Item2, "0.01")).MustBe(201).TransactionId);
+                (await pair.Item1.WithdrawAsync("1000.00")).MustBe(422);
+            }
+        }).ToArray();
+
+        var next = 0L;
+        while (!over.IsCancellationRequested)
+            next = await ReadAsync(alice, next, events);
+        await Task.WhenAll(moving);
+        await Eventually.TrueAsync(async () =>
+        {
+            next = await ReadAsync(alice, next, events);
+            return answered.ToHashSet().IsSubsetOf(events.Select(IdOf));
+        });
+
+        Assert.Equal(events.Count, events.Select(IdOf).Distinct().Count());
+        Assert.Equal(events.Select(item => item.GetProperty("sequence").GetInt64()).Order(), events.Select(item => item.GetProperty("sequence").GetInt64()));
+        // Everything that the database has of her, the rejected ones too, and nothing of his.
+        var own = await Books.TextsAsync(await system.DatabaseAsync(), """
+            select t.id::text from ledger.transactions t
+            where t.owner_id = $1 or exists (select from ledger.accounts a where a.owner_id = $1 and a.id = any (t.account_ids))
+            """, alice.Id);
+        Assert.Equal(own.Order(), events.Select(item => IdOf(item).ToString()).Order());
+        var balance = 0m;
+        foreach (var entry in events.SelectMany(item => item.GetProperty("data").GetProperty("entries").EnumerateArray()))
+        {
+            balance += decimal.Parse(entry.GetProperty("amount").GetString()!, System.Globalization.CultureInfo.InvariantCulture);
+            Assert.Equal(balance, decimal.Parse(entry.GetProperty("balanceAfter").GetString()!, System.Globalization.CultureInfo.InvariantCulture));
+        }
+    }
+
+    [Fact]
+    public async Task Staff_reads_everybodys_transactions_page_by_page()
+    {
+        var user = await system.NewUserAsync();
+        var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
+        long sequence = 0;
+        await Eventually.TrueAsync(async () => long.TryParse((await user.TransactionAsync(deposit)).MustBe(200).Json.GetProperty("sequence").ToString(), out sequence));
+        foreach (var role in new[] { Roles.Operator, Roles.Auditor })
+        {
+            var key = await system.NewApiKeyAsync(role);
+            var page = (await user.Api.GetAsync($"events?after={sequence - 1}&limit=1", key)).MustBe(200).Json;
+
+            var only = Assert.Single(page.GetProperty("items").EnumerateArray());
+            Assert.Equal((deposit, sequence, "transaction.posted"), (IdOf(only), page.GetProperty("next").GetInt64(), only.GetProperty("type").GetString()));
+            Assert.Equal(1, only.GetProperty("data").GetProperty("entries").GetArrayLength());
+        }
+        Assert.Empty((await (await system.NewUserAsync()).GetAsync("events")).MustBe(200).Json.GetProperty("items").EnumerateArray());
+    }
+
+    [Theory]
+    [InlineData("after=-1")]
+    [InlineData("after=x")]
+    [InlineData("limit=0")]
+    [InlineData("limit=1001")]
+    public async Task A_place_that_is_none_is_refused(string query) =>
+        (await (await system.NewUserAsync()).GetAsync($"events?{query}")).MustBe(400, "validation_failed");
+
+    private static Guid IdOf(JsonElement item) => item.GetProperty("id").GetGuid();
+
+    private static async Task<long> ReadAsync(LedgerUser user, long after, List<JsonElement> events)
+    {
+        var page = (await user.GetAsync($"events?after={after}&limit=7")).MustBe(200).Json;
+        events.AddRange(page.GetProperty("items").EnumerateArray());
+        return page.GetProperty("next").GetInt64();
+    }
+}
