@@ -22,7 +22,7 @@ public sealed class MigrationTests(LedgerSystem system)
             await Books.TextsAsync(await system.DatabaseAsync(), """select "MigrationId" from "__EFMigrationsHistory" order by 1"""),
             await Books.TextsAsync(database, """select "MigrationId" from "__EFMigrationsHistory" order by 1"""));
         Assert.Equal(5, await Books.NumberAsync(database, "select count(*) from ledger.currencies where enabled and code in ('USD', 'EUR', 'GBP', 'JPY', 'RUB')"));
-        Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from (select 1 from ledger.accounts group by currency having count(*) <> 16) c"));
+        Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from (select 1 from ledger.accounts group by currency, kind having count(*) <> 16) c"));
     }
 
     /// <summary>The database of CloudNativePG: the roles exist, its owner cannot create any, and a schema has the owner's name.</summary>

@@ -69,7 +69,7 @@ public sealed class AuthorizationTests(LedgerSystem system)
         {
             var answer = await CallAsync(operation, key);
             // The feed of an operator's key is everybody's.
-            if (operation.Name == "ListEvents")
+            if (operation.Name == "GET /api/v1/events")
                 answer.MustBe(200);
             else
                 answer.MustBe(403, "forbidden");
