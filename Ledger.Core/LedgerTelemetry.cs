@@ -3,7 +3,7 @@ using System.Diagnostics.Metrics;
 
 namespace Ledger.Core;
 
-/// <summary>Where the ledger's own spans and measurements come from. Names and units by OpenTelemetry's conventions.</summary>
+/// <summary>The ledger's sources of spans and metrics. Names and units follow OpenTelemetry's conventions.</summary>
 public static class LedgerTelemetry
 {
     /// <summary>The name of both sources.</summary>

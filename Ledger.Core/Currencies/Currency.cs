@@ -4,15 +4,15 @@ namespace Ledger.Core.Currencies;
 
 /// <summary>A currency that accounts can be held in.</summary>
 /// <param name="Code">ISO 4217 alphabetic code, or an operator's own: 3 to 12 characters of A to Z and 0 to 9.</param>
-/// <param name="Name">What people call it.</param>
-/// <param name="Exponent">How many decimal digits its minor unit has (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD; 0 to 12.</param>
-/// <param name="Enabled">Whether new money may move in it.</param>
+/// <param name="Name">The name in English.</param>
+/// <param name="Exponent">Decimal digits of the minor unit (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD; 0 to 12.</param>
+/// <param name="Enabled">Whether money may move in this currency.</param>
 public sealed record Currency(string Code, string Name, int Exponent, bool Enabled)
 {
     /// <summary>The largest amount that one command may move, in minor units: 18 decimal digits.</summary>
     public const long MaxAmount = 999_999_999_999_999_999;
 
-    /// <summary>Stands for a currency that the ledger does not have, or not yet in this version: amounts are shown in minor units.</summary>
+    /// <summary>A currency that the ledger does not have: amounts are shown in minor units.</summary>
     public static Currency Unknown(string code) => new(code, code, 0, Enabled: false);
 
     /// <summary>
@@ -63,7 +63,7 @@ public sealed record Currency(string Code, string Name, int Exponent, bool Enabl
         if (Exponent == 0)
             return minorUnits.ToString(CultureInfo.InvariantCulture);
 
-        // A sign, 19 digits, a point, and a zero in front of it if all digits stand behind.
+        // A sign, 19 digits, a point, and a zero before the point.
         Span<char> buffer = stackalloc char[24];
         var at = buffer.Length;
         var rest = (ulong)Math.Abs((decimal)minorUnits);
@@ -83,12 +83,12 @@ public sealed record Currency(string Code, string Name, int Exponent, bool Enabl
 /// <summary>Why a string is not an amount.</summary>
 public enum AmountError
 {
-    /// <summary>It is one.</summary>
+    /// <summary>The string is an amount.</summary>
     None,
-    /// <summary>It is not a plain decimal number.</summary>
+    /// <summary>The string is not a plain decimal number.</summary>
     Malformed,
-    /// <summary>It has more digits behind the point than the currency.</summary>
+    /// <summary>The amount has more decimal places than the currency.</summary>
     TooPrecise,
-    /// <summary>It is zero or above <see cref="Currency.MaxAmount"/>.</summary>
+    /// <summary>The amount is zero or above <see cref="Currency.MaxAmount"/>.</summary>
     OutOfRange,
 }

@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace Ledger.Core.Currencies;
 
-/// <summary>The currencies of the ledger, read once and again when they may have changed: what an operator does shows within seconds.</summary>
+/// <summary>The currencies of the ledger, cached for 5 s: an operator's change takes effect within seconds.</summary>
 public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider clock) : IDisposable
 {
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(5);
@@ -12,13 +12,13 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
     private volatile FrozenDictionary<string, Currency>? _currencies;
     private long _readAt;
 
-    /// <summary>All currencies by code, disabled ones too, at most seconds old, unless the database has been away since.</summary>
+    /// <summary>All currencies by code, disabled ones too. They are at most 5 s old, or older while PostgreSQL is unavailable.</summary>
     public ValueTask<FrozenDictionary<string, Currency>> GetAsync(CancellationToken cancellationToken) =>
         _currencies is { } currencies && clock.GetElapsedTime(Volatile.Read(ref _readAt)) < MaxAge
             ? ValueTask.FromResult(currencies)
             : new(ReadAsync(cancellationToken));
 
-    /// <summary>The same, but read again if one of the codes is missing: it may have been added just now.</summary>
+    /// <summary>All currencies by code, read again if one of the codes is missing: it may have been added just now.</summary>
     public async ValueTask<FrozenDictionary<string, Currency>> GetAsync(IEnumerable<string> codes, CancellationToken cancellationToken)
     {
         var currencies = await GetAsync(cancellationToken);
@@ -35,12 +35,12 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
         }
     }
 
-    /// <summary>Forgets how old it is: this process has just changed a currency.</summary>
+    /// <summary>Makes the next call read again, after this process has changed a currency.</summary>
     public void Expire() => Volatile.Write(ref _readAt, 0);
 
     private async Task<FrozenDictionary<string, Currency>> ReadAsync(CancellationToken cancellationToken)
     {
-        // One reads; the others go on with what there is, if there is something.
+        // One caller reads; the others use the cached currencies meanwhile, if there are any.
         if (!await _reading.WaitAsync(_currencies is null ? Timeout.InfiniteTimeSpan : TimeSpan.Zero, cancellationToken))
             return _currencies!;
         try

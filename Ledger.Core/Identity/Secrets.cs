@@ -4,18 +4,18 @@ using System.Text;
 
 namespace Ledger.Core.Identity;
 
-/// <summary>Random secrets that are told once and kept as hashes. 256 random bits need no salt and no slow hash.</summary>
+/// <summary>Random secrets that are shown once and stored as hashes. 256 random bits need no salt and no slow hash.</summary>
 public static class Secrets
 {
     private const int Bytes = 32;
 
-    /// <summary>How many characters a secret has behind its prefix.</summary>
+    /// <summary>Characters of a secret after its prefix.</summary>
     public const int Length = (Bytes * 8 + 5) / 6;
 
-    /// <summary>A secret behind a prefix that says what it is, also to whoever finds it where it should not be.</summary>
+    /// <summary>A new secret with a prefix, by which secret scanners recognise it.</summary>
     public static string New(string prefix) => prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(Bytes));
 
-    /// <summary>What is stored of a secret.</summary>
+    /// <summary>The hash that is stored of a secret.</summary>
     public static byte[] Hash(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));
 }
 

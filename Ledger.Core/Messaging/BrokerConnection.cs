@@ -5,33 +5,34 @@ using RabbitMQ.Client.Exceptions;
 namespace Ledger.Core.Messaging;
 
 /// <summary>
-/// The process's connection to RabbitMQ. Whoever works with it all the time asks for it when it starts over, and gets a new one if
-/// the last has closed.
+/// The process's connection to RabbitMQ. Call <see cref="OpenAsync"/> at the start of each session; it reconnects if the previous
+/// connection was closed.
 /// </summary>
 public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger<BrokerConnection> logger) : IAsyncDisposable
 {
-    // A broker that is well confirms within milliseconds, one that is busy within a second or two.
+    // RabbitMQ confirms within milliseconds, and within a second or two under load.
     private static readonly TimeSpan ConfirmPatience = TimeSpan.FromSeconds(15);
 
-    // A broker that does not answer keeps nobody from ending: the client's own patience with it is much longer.
+    // The client library waits much longer for a RabbitMQ that does not answer, and would delay the end of the process.
     private static readonly TimeSpan ClosePatience = TimeSpan.FromSeconds(1);
 
     private readonly SemaphoreSlim _opening = new(1);
     private volatile Link? _link;
 
-    /// <summary>The connection, if there is one that RabbitMQ reads from.</summary>
+    /// <summary>The connection, if it is open and RabbitMQ reads from it; otherwise null.</summary>
     public IConnection? Ready => _link is { Connection: { IsOpen: true } connection, WhyBlocked: null } ? connection : null;
 
     /// <summary>
-    /// Whether RabbitMQ is low on memory or disk, and has left off reading from this connection: it does so with each that has
-    /// published something, until the alarm is over, and then reads all that was sent meanwhile.
+    /// Whether RabbitMQ is low on memory or disk and does not read from this connection. It stops reading from each connection that
+    /// publishes until the alarm is over, and then reads what was sent meanwhile.
     /// </summary>
     public bool IsBlocked => _link?.WhyBlocked is not null;
 
-    /// <summary>Raised when <see cref="IsBlocked"/> has become true.</summary>
+    /// <summary>Raised when <see cref="IsBlocked"/> becomes true.</summary>
     public event Action? Blocked;
 
-    /// <summary>The open connection, with the topology declared. Throws if the broker cannot be reached.</summary>
+    /// <summary>Returns the open connection, with the topology declared.</summary>
+    /// <exception cref="IOException">RabbitMQ cannot be reached, refuses the connection, or takes no messages.</exception>
     public async Task<IConnection> OpenAsync(CancellationToken cancellationToken)
     {
         await _opening.WaitAsync(cancellationToken);
@@ -45,35 +46,35 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
             var link = _link ??= await ConnectAsync(cancellationToken);
             var connection = link.Connection;
             if (link.WhyBlocked is { } reason)
-                throw new IOException($"It takes no messages: {reason}");
+                throw new IOException($"RabbitMQ takes no messages: {reason}");
 
             IChannel? channel = null;
             try
             {
-                // Each time: whoever asks may be here because somebody deleted a queue.
+                // Declared for each session: the previous one may have ended because a queue was deleted.
                 channel = await InTimeAsync(connection, connection.CreateChannelAsync(cancellationToken: cancellationToken), cancellationToken);
                 await InTimeAsync(connection, Topology.DeclareAsync(channel, cancellationToken), cancellationToken);
             }
             catch (OperationInterruptedException e) when (e.ShutdownReason?.ReplyCode == Constants.PreconditionFailed)
             {
-                // Somebody else made it, or another version. It says which queue, and what differs.
+                // RabbitMQ's text names the queue and the difference.
                 throw new IOException(
-                    $"A queue or exchange is there that was not made as this version makes it; delete it, and it is made anew: {e.ShutdownReason.ReplyText}", e);
+                    $"A queue or exchange exists with other arguments than this version declares; delete it, and it is declared anew: {e.ShutdownReason.ReplyText}", e);
             }
             catch (OperationInterruptedException e) when (e.ShutdownReason?.ReplyCode == Constants.NotAllowed)
             {
-                // It looks for the virtual host when the client takes itself for connected.
+                // RabbitMQ checks the virtual host after the client reports the connection as open.
                 throw Refused(e.ShutdownReason.ReplyText, e);
             }
             finally
             {
-                // After the connection was given up: otherwise to close the channel would wait for an answer as long again.
+                // A call that timed out has ended the connection already, so that closing the channel does not wait for RabbitMQ.
                 if (channel is not null)
                     await channel.DisposeAsync();
             }
-            if (!link.IsTold)
+            if (!link.IsLogged)
                 LogConnected(connection.Endpoint.ToString());
-            link.IsTold = true;
+            link.IsLogged = true;
             return connection;
         }
         finally
@@ -83,10 +84,10 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
     }
 
     /// <summary>
-    /// Awaits what RabbitMQ was asked on a connection. An answer that does not come in time ends the connection for all who use it: the client
-    /// forgets what it has asked in vain, but RabbitMQ does it, and would keep channels, queues and consumers that nobody knows of.
+    /// Awaits a call to RabbitMQ. A call without an answer in time ends the connection: RabbitMQ may still execute the call, and would
+    /// keep channels, queues and consumers that this process does not know of.
     /// </summary>
-    /// <exception cref="IOException">It did not answer in time.</exception>
+    /// <exception cref="IOException">RabbitMQ did not answer in time.</exception>
     public static async Task InTimeAsync(IConnection connection, Task asked, CancellationToken cancellationToken)
     {
         try
@@ -96,7 +97,7 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         catch (Exception e) when (e is OperationCanceledException or TimeoutException && !cancellationToken.IsCancellationRequested)
         {
             await GiveUpAsync(connection);
-            throw new IOException("It did not answer in time", e);
+            throw new IOException("RabbitMQ did not answer in time", e);
         }
     }
 
@@ -108,13 +109,13 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
     }
 
     /// <summary>
-    /// Publishes to the command queue and returns when RabbitMQ has confirmed the message, however long it is short of memory or disk. A confirm
-    /// that does not come although it is not, because the queue has lost its leader for instance, ends the connection for all who use it: nothing
-    /// would come after it on that channel either.
+    /// Publishes to the command queue and returns when RabbitMQ has confirmed the message. The wait is not bounded while RabbitMQ is
+    /// low on memory or disk. Otherwise a confirm that does not come in time, for instance because the queue has lost its leader, ends
+    /// the connection: the channel would get no later confirm either.
     /// </summary>
-    /// <param name="channel">Of this connection, with publisher confirms.</param>
-    /// <exception cref="PublishException">RabbitMQ has refused or returned the message.</exception>
-    /// <exception cref="IOException">The confirm did not come.</exception>
+    /// <param name="channel">A channel of this connection with publisher confirms.</param>
+    /// <exception cref="PublishException">RabbitMQ refused or returned the message.</exception>
+    /// <exception cref="IOException">RabbitMQ did not confirm the message in time.</exception>
     public async Task PublishCommandsAsync(IChannel channel, BasicProperties properties, ReadOnlyMemory<byte> envelope, CancellationToken cancellationToken)
     {
         var connection = _link?.Connection;
@@ -122,7 +123,7 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         bool wasBlocked;
         do
         {
-            // The time of an alarm does not count.
+            // Time during an alarm does not count.
             wasBlocked = IsBlocked;
             await publishing.WaitAsync(ConfirmPatience, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -133,7 +134,7 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
             if (connection is not null)
                 await GiveUpAsync(connection);
             await publishing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            throw new IOException($"It has not confirmed a message for {ConfirmPatience.TotalSeconds:0} s");
+            throw new IOException($"RabbitMQ did not confirm a message within {ConfirmPatience.TotalSeconds:0} s");
         }
         await publishing;
     }
@@ -154,7 +155,7 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         }
         catch (BrokerUnreachableException e)
         {
-            // Its own message is the same for a wrong password and for a server that is down.
+            // The message of this exception is the same for a wrong password and for a server that is down.
             var reason = e.GetBaseException();
             throw reason is AuthenticationFailureException ? Refused(reason.Message, e) : new IOException(reason.Message, e);
         }
@@ -162,7 +163,7 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
         connection.ConnectionBlockedAsync += (_, blocked) =>
         {
             link.WhyBlocked = blocked.Reason;
-            // What an old connection had still to say concerns nobody.
+            // Late notices of a replaced connection are ignored.
             if (link == _link)
             {
                 LogBlocked(blocked.Reason);
@@ -181,27 +182,27 @@ public sealed partial class BrokerConnection(IConnectionFactory factory, ILogger
     }
 
     private static IOException Refused(string reason, Exception inner) =>
-        new($"It refuses the user, password or virtual host of ConnectionStrings__messaging: {reason}", inner);
+        new($"RabbitMQ refuses the user, password or virtual host of ConnectionStrings__messaging: {reason}", inner);
 
     private static async Task GiveUpAsync(IConnection connection) =>
         await connection.AbortAsync().WaitAsync(ClosePatience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
-    // What RabbitMQ says of a connection holds for that one: it may say it when there is another.
+    // A connection and its own state: RabbitMQ may report a block after the connection was replaced.
     private sealed class Link(IConnection connection)
     {
         private volatile string? _whyBlocked;
 
         public IConnection Connection => connection;
 
-        /// <summary>Null while RabbitMQ reads from it.</summary>
+        /// <summary>RabbitMQ's reason for not reading from the connection; null while it reads.</summary>
         public string? WhyBlocked
         {
             get => _whyBlocked;
             set => _whyBlocked = value;
         }
 
-        /// <summary>Whether the log has that it is there.</summary>
-        public bool IsTold { get; set; }
+        /// <summary>Whether the log says that the connection is open.</summary>
+        public bool IsLogged { get; set; }
     }
 
     [LoggerMessage(LogLevel.Information, "Connected to RabbitMQ at {Endpoint}")]

@@ -3,8 +3,8 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Core.Messaging;
 
-/// <summary>One message to the worker: the commands that had gathered at an API instance. Reply-to is AMQP's.</summary>
-/// <param name="Version">What the commands can say. A worker leaves commands of a version that it does not know to one that does.</param>
+/// <summary>A message to the worker: the commands that gathered in an API process. The reply queue is AMQP's reply-to property.</summary>
+/// <param name="Version">The version of the commands' format. A worker leaves commands of a later version to a later worker.</param>
 public sealed record Envelope(IReadOnlyList<Command> Commands, int Version = Envelope.CurrentVersion)
 {
     /// <summary>
@@ -14,16 +14,16 @@ public sealed record Envelope(IReadOnlyList<Command> Commands, int Version = Env
     public const int CurrentVersion = 1;
 
     /// <summary>
-    /// Characters of clients' own text after which a message takes no more commands: far below the 16 MiB that RabbitMQ takes by
-    /// default, however the text is escaped, and little enough that a worker can hold all that it may have fetched.
+    /// Characters of clients' text after which a message takes no more commands. However the text is escaped, the message stays far
+    /// below RabbitMQ's default limit of 16 MiB, and a worker can hold all messages of its prefetch.
     /// </summary>
     public const int MaxText = 1024 * 1024;
 
-    /// <summary>Characters of a command that its client chose.</summary>
+    /// <summary>Characters of a command's reference, metadata and idempotency key.</summary>
     public static int TextOf(Command command) =>
         (command.Reference?.Length ?? 0) + (command.Metadata?.Length ?? 0) + (command.IdempotencyKey?.Length ?? 0);
 
-    /// <summary>As many envelopes as commands in this order need.</summary>
+    /// <summary>Splits commands, in this order, into envelopes of bounded size.</summary>
     public static IEnumerable<Envelope> Split(IEnumerable<Command> commands)
     {
         var gathered = new List<Command>();
@@ -43,16 +43,14 @@ public sealed record Envelope(IReadOnlyList<Command> Commands, int Version = Env
     }
 }
 
-/// <summary>What travels back as one message: the answers of one batch to one API instance.</summary>
+/// <summary>A message to an API process: its replies of one batch.</summary>
 public sealed record Replies(IReadOnlyList<Reply> Items);
 
-/// <summary>The answer to one command.</summary>
-/// <param name="CommandId">The command's id.</param>
-/// <param name="Kind">What the answer is.</param>
-/// <param name="TransactionId">The transaction that answers it: its own or, if it was replayed, the one that its key stands for.</param>
-/// <param name="DecidedAt">UTC; set if decided.</param>
-/// <param name="Rejection">Set if rejected.</param>
-/// <param name="Entries">Those on the owner's accounts; set if posted.</param>
+/// <summary>The reply to one command.</summary>
+/// <param name="TransactionId">The transaction that answers the command: its own or, if it was replayed, the one that its idempotency key stands for.</param>
+/// <param name="DecidedAt">UTC; set if the command is decided.</param>
+/// <param name="Rejection">Set if the command is rejected.</param>
+/// <param name="Entries">The entries on the owner's accounts; set if the command is posted.</param>
 public sealed record Reply(
     Guid CommandId,
     ReplyKind Kind,
@@ -61,7 +59,7 @@ public sealed record Reply(
     Rejection? Rejection = null,
     IReadOnlyList<Entry>? Entries = null);
 
-/// <summary>What a worker's answer says.</summary>
+/// <summary>The outcome that a reply reports.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<ReplyKind>))]
 public enum ReplyKind
 {
@@ -69,18 +67,18 @@ public enum ReplyKind
     Posted,
     [JsonStringEnumMemberName("rejected")]
     Rejected,
-    /// <summary>The key stands for another command, which asked for the same.</summary>
+    /// <summary>The idempotency key stands for another command with the same meaning.</summary>
     [JsonStringEnumMemberName("replayed")]
     Replayed,
-    /// <summary>The key stands for another body.</summary>
+    /// <summary>The idempotency key stands for another request.</summary>
     [JsonStringEnumMemberName("keyReused")]
     KeyReused,
-    /// <summary>No batch could post it: it went to the dead letters and was not applied.</summary>
+    /// <summary>The command could not be posted and is stored as failed.</summary>
     [JsonStringEnumMemberName("failed")]
     Failed,
 }
 
-/// <summary>How messages are written: JSON in camelCase, so that whoever looks into a queue can read it.</summary>
+/// <summary>The format of messages: JSON in camelCase, which an operator can read in the queue.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]

@@ -5,25 +5,23 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Core.Messaging;
 
-/// <summary>Decided transactions as CloudEvents 1.0 (JSON event format), for consumers beside the ledger.</summary>
+/// <summary>Decided transactions as CloudEvents 1.0 (JSON event format), for consumers outside the ledger.</summary>
 public static class TransactionEvents
 {
-    /// <summary>CloudEvents' media type for a batch.</summary>
+    /// <summary>The media type of a batch of CloudEvents.</summary>
     public const string ContentType = "application/cloudevents-batch+json";
 
-    /// <summary>Such as <c>transaction.posted.USD</c>.</summary>
+    /// <summary>The type and the currency, such as <c>transaction.posted.USD</c>.</summary>
     public static string RoutingKey(Transaction transaction) => $"{TypeOf(transaction)}.{transaction.Currency}";
 
     /// <summary>
-    /// Bytes after which a message takes no more events: far below the 16 MiB that RabbitMQ takes by default, whatever metadata the
-    /// transactions of one commit have.
+    /// Bytes after which a message takes no more events: far below RabbitMQ's default limit of 16 MiB, also with the largest metadata.
     /// </summary>
     public const int MaxBytes = 1024 * 1024;
 
     /// <summary>
-    /// Writes transactions of one currency, in as many messages as they need. An event's id is its transaction's, so that a
-    /// consumer knows one that comes twice. Amounts are decimal strings in major units, as in the HTTP API; entries on settlement
-    /// accounts are the ledger's own business.
+    /// Writes transactions of one currency as messages. An event has the id of its transaction, so that a consumer recognises an event
+    /// that arrives twice. Amounts are decimal strings in major units, as in the HTTP API. Entries on settlement accounts are left out.
     /// </summary>
     public static IEnumerable<ReadOnlyMemory<byte>> Write(IReadOnlyList<Transaction> transactions, Currency currency)
     {

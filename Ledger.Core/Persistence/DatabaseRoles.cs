@@ -2,21 +2,21 @@ using Npgsql;
 
 namespace Ledger.Core.Persistence;
 
-/// <summary>What the processes are in the database: each steps down to a role that may do what it does, and no more.</summary>
+/// <summary>The database roles of the processes. Each process sets the role that has the rights that it needs.</summary>
 public static class DatabaseRoles
 {
-    /// <summary>Identity, and of the ledger the rows of whom it says it reads for (row-level security); no writing of money.</summary>
+    /// <summary>Reads and writes identity, and reads the ledger's rows of its caller (row-level security). It cannot write money.</summary>
     public const string Api = "ledger_api";
 
-    /// <summary>The ledger, and no identity.</summary>
+    /// <summary>Reads and writes the ledger, and cannot read identity.</summary>
     public const string Worker = "ledger_worker";
 
-    /// <summary>Lets role <see cref="Api"/> see everybody's rows in the same transaction, if its caller is an operator or auditor.</summary>
+    /// <summary>Lets role <see cref="Api"/> see all rows in the same transaction if its caller is an operator or auditor.</summary>
     public static NpgsqlBatchCommand ReadEverything() => new("select set_config('ledger.scope', 'everything', true)");
 
     /// <summary>
-    /// Says for whom the statements behind it in the same batch or transaction are. Role <see cref="Api"/> sees that user's rows
-    /// and nobody else's. One more statement on the way, no round trip.
+    /// Sets the caller of the later statements in the same batch or transaction. Role <see cref="Api"/> sees this user's rows only. It
+    /// costs one statement and no round trip.
     /// </summary>
     public static NpgsqlBatchCommand ActFor(Guid user) => new("select set_config('ledger.caller', $1, true)")
     {

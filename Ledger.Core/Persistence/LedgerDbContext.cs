@@ -7,8 +7,8 @@ using Microsoft.EntityFrameworkCore;
 namespace Ledger.Core.Persistence;
 
 /// <summary>
-/// Users and roles as Identity wants them, and the carrier of the migrations. The ledger's own tables are not mapped: the
-/// posting engine and the queries speak SQL.
+/// Users and roles of ASP.NET Core Identity, and the migrations. The ledger's own tables are not mapped: the posting engine and the
+/// queries use SQL.
 /// </summary>
 public sealed partial class LedgerDbContext(DbContextOptions<LedgerDbContext> options)
     : IdentityDbContext<User, IdentityRole<Guid>, Guid>(options)

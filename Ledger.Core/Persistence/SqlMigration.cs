@@ -3,7 +3,7 @@ using Microsoft.EntityFrameworkCore.Migrations;
 
 namespace Ledger.Core.Persistence;
 
-/// <summary>A migration that is the embedded SQL file of its own id. There is no way back down: correct it by a later migration.</summary>
+/// <summary>A migration that runs the embedded SQL file of its id. It cannot be reverted; a later migration corrects it.</summary>
 public abstract class SqlMigration : Migration
 {
     protected override void Up(MigrationBuilder migrationBuilder)

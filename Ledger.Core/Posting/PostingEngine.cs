@@ -62,7 +62,7 @@ public sealed class PostingEngine
         }
 
         if (book.AwaitsOperator(command.Id))
-            return new Decision(command, DecisionKind.AwaitsOperator, command.Id, null);
+            return new Decision(command, DecisionKind.Undecided, command.Id, null);
 
         var outcome = Settle(command, book);
         book.Remember(command, outcome);

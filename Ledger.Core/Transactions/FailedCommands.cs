@@ -61,9 +61,10 @@ public static class FailedCommands
     /// Records that a command cannot be posted. A pending one waits for an operator, for as long as <paramref name="patience"/>; of
     /// any other the client waits for the answer, and it ends as failed.
     /// </summary>
+    /// <param name="isPoison">Whether the command brought workers down. It is recorded without its text, which may be the cause.</param>
     /// <returns>The stored transaction: failed, or decided meanwhile; null if the command waits for an operator.</returns>
     public static async Task<Transaction?> RecordAsync(
-        NpgsqlConnection connection, Command command, string reason, TimeSpan patience, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Command command, string reason, TimeSpan patience, bool isPoison, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         if (await MarkAsync(connection, command.Id, reason, patience, cancellationToken))
@@ -71,7 +72,7 @@ public static class FailedCommands
             await transaction.CommitAsync(cancellationToken);
             return null;
         }
-        var failed = Failed(Transaction.Pending(command), reason);
+        var failed = Failed(Transaction.Pending(isPoison ? command with { Reference = null, Metadata = null } : command), reason);
         var stored = await WriteAsync(connection, failed, command.IdempotencyKey is null ? null : command, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return stored;

@@ -142,7 +142,7 @@ internal sealed class Load : IAsyncDisposable
         await using var command = database.CreateCommand("""
             select k.key, t.id, t.kind || 's', t.owner_id, t.recipient_id, t.amount, t.status
             from ledger.idempotency_keys k join ledger.transactions t on t.id = k.transaction_id
-            where k.owner_id = any ($1) and t.currency = 'USD'
+            where k.principal_id = any ($1) and t.currency = 'USD'
             """);
         command.Parameters.Add(new() { Value = _users.Select(user => user.Id).ToArray() });
         await using var reader = await command.ExecuteReaderAsync();

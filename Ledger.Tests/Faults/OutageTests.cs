@@ -409,7 +409,7 @@ public sealed class OutageTests(FaultSystem system)
     [Fact]
     public async Task A_command_queue_that_somebody_declares_otherwise_is_told_of_once_and_made_anew_when_it_is_deleted()
     {
-        const string Line = "A queue or exchange is there that was not made as this version makes it; delete it";
+        const string Line = "A queue or exchange exists with other arguments than this version declares; delete it";
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
         await using var connection = await new ConnectionFactory { Uri = new Uri(system.Processes.RabbitMqConnectionString) }.CreateConnectionAsync();

@@ -75,7 +75,7 @@ public sealed class PoisonTests(FaultSystem system)
 
         Assert.True(kills >= 5, $"Only {kills} kills.");
         Assert.Equal(bad.Select(command => command.Id).Order(), DeadIds().Order());
-        Assert.All(deadLetters, message => Assert.Equal("Tried 5 times alone, and never decided.", message.Reason));
+        Assert.All(deadLetters, message => Assert.Equal("The worker did not survive 5 attempts to post this command alone.", message.Reason));
         Assert.Equal(good.Length, await market.CountAsync("posted"));
         Assert.Equal(good.Length * 100, -await market.SettlementAsync());
         // The good ones' tries are forgotten, however often their message came back.
@@ -106,7 +106,7 @@ public sealed class PoisonTests(FaultSystem system)
         try
         {
             await BatchAnswerer.DeadLetterAsync(
-                channel, JsonSerializer.SerializeToUtf8Bytes(new Envelope([command]), MessageJson.Default.Envelope), "Tried 5 times alone, and never decided.", CancellationToken.None);
+                channel, JsonSerializer.SerializeToUtf8Bytes(new Envelope([command]), MessageJson.Default.Envelope), "The worker did not survive 5 attempts to post this command alone.", CancellationToken.None);
 
             // As the management page does: it gives back what it shows, and moves a message with all that RabbitMQ has written on it.
             for (var looks = 0; looks < Looks; looks++)

@@ -90,7 +90,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
         foreach (var late in (Task[])[Task.FromCanceled(new CancellationToken(true)), Task.FromException(new TimeoutException())])
         {
             var silent = await Assert.ThrowsAsync<IOException>(() => BrokerConnection.InTimeAsync(connection, late, CancellationToken.None));
-            Assert.Equal("It did not answer in time", silent.Message);
+            Assert.Equal("RabbitMQ did not answer in time", silent.Message);
             Assert.Null(broker.Ready);
             Assert.NotSame(connection, connection = await broker.OpenAsync(TestContext.Current.CancellationToken));
         }

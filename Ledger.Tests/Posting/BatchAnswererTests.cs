@@ -36,7 +36,7 @@ public sealed class BatchAnswererTests(LedgerSystem system)
                 new PostedBatch([], [new(null, batch[0])], null), publishing, replying, CancellationToken.None);
             await Eventually.TrueAsync(() => Task.FromResult(answering.IsCompleted || !log.Lines.IsEmpty));
             Assert.False(answering.IsCompleted, answering.Exception?.Message);
-            Assert.StartsWith("The database is away", Assert.Single(log.Lines), StringComparison.Ordinal);
+            Assert.StartsWith("PostgreSQL is unavailable", Assert.Single(log.Lines), StringComparison.Ordinal);
         }
 
         await answering;

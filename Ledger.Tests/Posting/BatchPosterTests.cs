@@ -69,7 +69,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         var result = await poster.PostAloneAsync(command, MaxAttempts, CancellationToken.None);
 
-        Assert.Equal((DecisionKind.Decided, null), (result.Decision?.Kind, result.Failure));
+        Assert.Equal((DecisionKind.Decided, null), (result.Kind, result.Failure));
         Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from ledger.attempts"));
     }
 
@@ -89,8 +89,8 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         // It comes again where its worker died before it acknowledged the message.
         for (var i = 0; i < 2; i++)
-            Assert.Equal("Tried 2 times alone, and never decided.", (await poster.PostAloneAsync(recent, MaxAttempts, CancellationToken.None)).Failure);
-        Assert.Equal(DecisionKind.Decided, (await poster.PostAloneAsync(old, MaxAttempts, CancellationToken.None)).Decision?.Kind);
+            Assert.Equal("The worker did not survive 2 attempts to post this command alone.", (await poster.PostAloneAsync(recent, MaxAttempts, CancellationToken.None)).Failure);
+        Assert.Equal(DecisionKind.Decided, (await poster.PostAloneAsync(old, MaxAttempts, CancellationToken.None)).Kind);
 
         Assert.Equal(1, await market.CountAsync("posted"));
         Assert.Equal([recent.Id.ToString()], await Books.TextsAsync(database, "select command_id::text from ledger.attempts"));

@@ -29,14 +29,14 @@ public sealed class BatchTraceTests
         var twice = Deposit($"00-{trace}-{ActivitySpanId.CreateRandom()}-01");
 
         var batch = BatchTrace.Start([untraced, twice, untraced, twice])!;
-        batch.End([Replayed(untraced), Replayed(twice), Replayed(untraced), new Answer(null, new PostingResult(twice, null, "Impossible."))]);
+        batch.End([Replayed(untraced), Replayed(twice), Replayed(untraced), new Answer(null, new Decision(twice, DecisionKind.Undecided, twice.Id, null, "Impossible."))]);
 
         Assert.Equal(
             [(twice.Id, "replayed", ActivityStatusCode.Unset), (twice.Id, "failed", ActivityStatusCode.Error)],
             ended.Select(span => ((Guid)span.GetTagItem("ledger.transaction.id")!, (string)span.GetTagItem("ledger.outcome")!, span.Status)));
     }
 
-    private static Answer Replayed(Command command) => new(null, new PostingResult(command, new Decision(command, DecisionKind.Replayed, command.Id, null), null));
+    private static Answer Replayed(Command command) => new(null, new Decision(command, DecisionKind.Replayed, command.Id, null));
 
     private static Command Deposit(string? traceParent) => new()
     {

@@ -29,10 +29,10 @@ public sealed class FailedCommandTests(LedgerSystem system)
         var sentAgain = (await poster.PostAsync(new[] { market.Deposit(market.Users[0], Forbidden, key: "k") }, CancellationToken.None))[0];
 
         Assert.Equal(
-            [TransactionStatus.Posted, TransactionStatus.Failed, TransactionStatus.Posted], results.Select(result => result.Decision!.Outcome!.Status));
+            [TransactionStatus.Posted, TransactionStatus.Failed, TransactionStatus.Posted], results.Select(result => result.Outcome!.Status));
         Assert.Contains("no such amount", results[1].Failure!, StringComparison.Ordinal);
-        Assert.Equal((DecisionKind.Known, TransactionStatus.Failed), (movedBack.Decision!.Kind, movedBack.Decision.Outcome!.Status));
-        Assert.Equal((DecisionKind.Replayed, bad.Id, TransactionStatus.Failed), (sentAgain.Decision!.Kind, sentAgain.Decision.TransactionId, sentAgain.Decision.Outcome!.Status));
+        Assert.Equal((DecisionKind.Known, TransactionStatus.Failed), (movedBack.Kind, movedBack.Outcome!.Status));
+        Assert.Equal((DecisionKind.Replayed, bad.Id, TransactionStatus.Failed), (sentAgain.Kind, sentAgain.TransactionId, sentAgain.Outcome!.Status));
         Assert.Equal(200, await market.BalanceAsync(market.Users[0]));
         Assert.Equal((bad.Id, null), Assert.Single((await FailedCommands.ListAsync(database, 10, [], CancellationToken.None)).Select(failed => (failed.Id, failed.EndsAt))));
     }
@@ -56,8 +56,8 @@ public sealed class FailedCommandTests(LedgerSystem system)
             _ => proper with { Amount = proper.Amount with { MinorUnits = 0 } },
         };
 
-        Assert.Equal(TransactionStatus.Failed, (await poster.PostAsync(new[] { bad }, CancellationToken.None))[0].Decision!.Outcome!.Status);
-        Assert.Equal(DecisionKind.Known, (await poster.PostAsync(new[] { proper }, CancellationToken.None))[0].Decision!.Kind);
+        Assert.Equal(TransactionStatus.Failed, (await poster.PostAsync(new[] { bad }, CancellationToken.None))[0].Outcome!.Status);
+        Assert.Equal(DecisionKind.Known, (await poster.PostAsync(new[] { proper }, CancellationToken.None))[0].Kind);
     }
 
     [Fact]
@@ -75,13 +75,13 @@ public sealed class FailedCommandTests(LedgerSystem system)
         // Its message may come again meanwhile; the relay leaves it.
         var movedBack = (await poster.PostAsync(new[] { command }, CancellationToken.None))[0];
         Assert.Empty((await PendingCommands.TakeDueAsync(database, 10, TimeSpan.FromSeconds(1), CancellationToken.None)).Commands);
-        Assert.Equal([DecisionKind.AwaitsOperator, DecisionKind.AwaitsOperator], [failed.Decision!.Kind, movedBack.Decision!.Kind]);
+        Assert.Equal([DecisionKind.Undecided, DecisionKind.Undecided], [failed.Kind, movedBack.Kind]);
         Assert.Equal(0, await market.BalanceAsync(market.Users[0]));
         Assert.True(Assert.Single(await FailedCommands.ListAsync(database, 10, [], CancellationToken.None)).EndsAt > DateTime.UtcNow.AddHours(1));
 
         Assert.Equal(1, await ExecuteAsync(database, FailedCommands.Retry(command.Id)));
         var due = Assert.Single((await PendingCommands.TakeDueAsync(database, 10, TimeSpan.FromSeconds(1), CancellationToken.None)).Commands);
-        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Decision!.Outcome!.Status);
+        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Outcome!.Status);
         Assert.Equal(Forbidden, await market.BalanceAsync(market.Users[0]));
         Assert.Equal(0, await ExecuteAsync(database, FailedCommands.Retry(command.Id)));
     }
@@ -108,8 +108,8 @@ public sealed class FailedCommandTests(LedgerSystem system)
         Assert.Equal(1, await FailedCommands.EndAsync(database, 10, CancellationToken.None));
 
         var sentAgain = (await poster.PostAsync(new[] { market.Deposit(market.Users[0], Forbidden, key: "k") }, CancellationToken.None))[0];
-        Assert.Equal((DecisionKind.Replayed, TransactionStatus.Failed), (sentAgain.Decision!.Kind, sentAgain.Decision.Outcome!.Status));
-        Assert.Equal(DecisionKind.Known, (await poster.PostAsync(new[] { command }, CancellationToken.None))[0].Decision!.Kind);
+        Assert.Equal((DecisionKind.Replayed, TransactionStatus.Failed), (sentAgain.Kind, sentAgain.Outcome!.Status));
+        Assert.Equal(DecisionKind.Known, (await poster.PostAsync(new[] { command }, CancellationToken.None))[0].Kind);
         Assert.Equal(0, await Books.NumberAsync(database, "select count(*) from ledger.pending_commands"));
         Assert.Equal(0, await market.BalanceAsync(market.Users[0]));
         // What is read back has the digest that was stored.
@@ -134,7 +134,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
         await poster.PostAsync(market.Users.Select(user => market.Deposit(user, 1)).ToArray(), CancellationToken.None);
         var commands = market.Users.Select(user => market.Deposit(user, 100)).ToArray();
 
-        PostingResult[] results;
+        Decision[] results;
         await using (var other = await owner.OpenConnectionAsync())
         await using (await other.BeginTransactionAsync())
         {
@@ -144,13 +144,13 @@ public sealed class FailedCommandTests(LedgerSystem system)
             results = await poster.PostAsync(commands, patience.Token);
         }
 
-        Assert.Equal((null, null), (results[0].Decision, results[0].Failure));
-        Assert.All(results.Skip(1), result => Assert.Equal(TransactionStatus.Posted, result.Decision!.Outcome!.Status));
+        Assert.Equal((DecisionKind.Undecided, null), (results[0].Kind, results[0].Failure));
+        Assert.All(results.Skip(1), result => Assert.Equal(TransactionStatus.Posted, result.Outcome!.Status));
         // It is pending, and comes again by the relay.
         await Books.ExecuteAsync(owner, "update ledger.pending_commands set due_at = now()");
         var due = Assert.Single((await PendingCommands.TakeDueAsync(owner, 10, TimeSpan.FromSeconds(1), CancellationToken.None)).Commands);
         Assert.Equal(commands[0], due);
-        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Decision!.Outcome!.Status);
+        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Outcome!.Status);
     }
 
     [Fact]
@@ -163,7 +163,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
         var command = market.Deposit(market.Users[0], 100);
         await PendingCommands.RecordAsync(database, command, TimeSpan.Zero, CancellationToken.None);
 
-        Task<PostingResult[]> posting;
+        Task<Decision[]> posting;
         await using (var other = await database.OpenConnectionAsync())
         await using (await other.BeginTransactionAsync())
         {

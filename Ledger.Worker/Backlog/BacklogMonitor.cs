@@ -6,12 +6,12 @@ using Npgsql;
 
 namespace Ledger.Worker.Backlog;
 
-/// <summary>Measures what waits: messages in the command queue, and commands whose clients were answered 202.</summary>
+/// <summary>Measures the backlog: messages in the command queue, and pending commands.</summary>
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
-    // Longer than RabbitMQ has for two answers: a channel that is given up before it is open stays open there.
+    // Longer than two calls to RabbitMQ may take: a channel that is abandoned before it is open stays open in RabbitMQ.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
 
     private readonly BrokerConnection _broker;
@@ -33,11 +33,11 @@ public sealed partial class BacklogMonitor : BackgroundService
             "ledger.pending.oldest_age", () => Observe(_pending, pending => pending.OldestAge.TotalSeconds), "s", "How long the oldest of them has been waiting.");
     }
 
-    // What cannot be measured now is not reported: the last figure would say that nothing grows, just when it does.
+    // A figure that cannot be measured is not reported: the last one would hide a growing backlog.
     private static IEnumerable<Measurement<TValue>> Observe<T, TValue>(T? last, Func<T, TValue> value) where T : class where TValue : struct =>
         last is null ? [] : [new(value(last))];
 
-    // Side by side: while PostgreSQL is away, or does not answer, the queue grows.
+    // Independently of each other: the queue grows while PostgreSQL is unavailable.
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
         RepeatAsync(async token => _queue = await QueueAsync(token), () => _queue = null, stoppingToken),
         RepeatAsync(async token => _pending = await PendingCommands.BacklogAsync(_database, token), () => _pending = null, stoppingToken));
@@ -67,7 +67,7 @@ public sealed partial class BacklogMonitor : BackgroundService
 
     private async Task<QueueDepth?> QueueAsync(CancellationToken cancellationToken)
     {
-        // Whoever consumes connects again; and RabbitMQ does not answer where it takes nothing.
+        // The consumer opens the connection. A blocked RabbitMQ does not answer.
         if (_broker.Ready is not { } connection)
             return null;
         await using var channel = await BrokerConnection.InTimeAsync(

@@ -11,15 +11,15 @@ using RabbitMQ.Client;
 namespace Ledger.Worker.Backlog;
 
 /// <summary>
-/// Publishes pending commands that the queue has never seen, because RabbitMQ was away when their clients were answered 202, and
-/// again those that it may have lost. Publishing one twice is harmless, for it is posted once; but it adds to a backlog, so
-/// that the relay waits while there is one. It also ends failed commands whose time is over.
+/// Publishes pending commands that the queue has not received, because RabbitMQ was unavailable when the API answered 202, and again
+/// those that the queue may have lost. A command that is published twice is posted once, but adds to the backlog: the relay waits
+/// while there is one. It also ends failed commands whose time is over.
 /// </summary>
 internal sealed partial class PendingRelay(
     BrokerConnection broker, NpgsqlDataSource database, CommandConsumer consumer, TimeProvider clock, IOptions<WorkerOptions> options,
     ILogger<PendingRelay> logger) : BackgroundService
 {
-    // A message that is not done by then shows that posting is held up, here or for the other workers too.
+    // A message that is not answered by then shows that posting is held up, here or in the other workers too.
     private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(1);
 
     private readonly OnceAMinute _failures = new(clock);
@@ -71,7 +71,7 @@ internal sealed partial class PendingRelay(
         while (ended == options.Value.RelayBatch);
     }
 
-    /// <summary>Publishes what is due, up to a bound; true if there may be more to publish.</summary>
+    /// <summary>Publishes due commands, up to a bound. Returns whether there may be more.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
     {
         if (broker.Ready is not { } connection || consumer.Stalled > MaxStall || !await PendingCommands.IsAnyDueAsync(database, cancellationToken))
@@ -108,7 +108,7 @@ internal sealed partial class PendingRelay(
         }
         catch
         {
-            // A command that was set aside stays so.
+            // A command that was marked as failed is not due.
             await PendingCommands.ReturnAsync(
                 database, [.. commands.Skip(published).Select(command => command.Id), .. unreadable.Select(command => command.Id)], CancellationToken.None);
             throw;
@@ -118,7 +118,7 @@ internal sealed partial class PendingRelay(
         return commands.Count + unreadable.Count == options.Value.RelayBatch;
     }
 
-    // First to the dead letters, then marked: a worker that dies in between does it again.
+    // The dead letter comes before the mark: a worker that dies in between sends it again.
     private async Task SetAsideAsync(StoredCommand command, IChannel channel, CancellationToken cancellationToken)
     {
         const string Reason = "The pending command cannot be read.";
@@ -129,13 +129,13 @@ internal sealed partial class PendingRelay(
         LogUnreadable(command.Id);
     }
 
-    [LoggerMessage(LogLevel.Error, "Pending command {Id} cannot be read; it is among the dead letters, and waits for an operator")]
+    [LoggerMessage(LogLevel.Error, "Pending command {Id} cannot be read; it is in the dead letters and waits for an operator")]
     private partial void LogUnreadable(Guid id);
 
     [LoggerMessage(LogLevel.Information, "Published {Count} pending commands")]
     private partial void LogRelayed(int count);
 
-    [LoggerMessage(LogLevel.Warning, "{Count} commands ended as failed, for no operator gave them to the relay again")]
+    [LoggerMessage(LogLevel.Warning, "{Count} commands ended as failed, because no operator retried them in time")]
     private partial void LogEnded(int count);
 
     [LoggerMessage(LogLevel.Warning, "Pending commands could not be published: {Reason}")]

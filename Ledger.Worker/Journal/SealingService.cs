@@ -8,8 +8,8 @@ using Npgsql;
 namespace Ledger.Worker.Journal;
 
 /// <summary>
-/// Seals decided transactions while this worker has the lock, and waits for the lock otherwise. The lock is the connection's: it
-/// goes with a process that dies, and another worker takes it within a second.
+/// Seals decided transactions while this worker has the advisory lock, and tries to take the lock otherwise. The lock ends with the
+/// connection of a process that dies; another worker takes it within about a second.
 /// </summary>
 internal sealed partial class SealingService : BackgroundService
 {
@@ -31,7 +31,7 @@ internal sealed partial class SealingService : BackgroundService
             "ledger.journal.sealed", "{transaction}", "Transactions that this worker has sealed into the journal.");
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.journal.lag", () => _lag is { } lag ? [new Measurement<double>(lag.Waiting.TotalSeconds)] : Array.Empty<Measurement<double>>(),
-            "s", "Age of the oldest decided transaction that is not sealed, by the worker that seals.");
+            "s", "Age of the oldest decided transaction that is not sealed, reported by the worker that seals.");
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -72,7 +72,7 @@ internal sealed partial class SealingService : BackgroundService
                     return;
                 _lag = new Lag(last.Waiting);
                 _sealed.Add(last.Count);
-                // A full block: there is more. Until the rest is sealed, it may be a restored dump's.
+                // After a full block there is more, possibly of a restored dump.
                 if (last.Count == _options.BlockLength)
                     continue;
                 afterRestart = false;
@@ -82,7 +82,7 @@ internal sealed partial class SealingService : BackgroundService
         }
         finally
         {
-            // Back in the pool, the connection would keep the lock.
+            // A pooled connection would keep the lock.
             await using var release = new NpgsqlCommand("select pg_advisory_unlock($1)", connection) { Parameters = { new() { Value = Sealer.Lock } } };
             if (connection.FullState == System.Data.ConnectionState.Open)
                 await release.ExecuteNonQueryAsync(CancellationToken.None);
@@ -94,6 +94,6 @@ internal sealed partial class SealingService : BackgroundService
     [LoggerMessage(LogLevel.Information, "This worker seals the journal")]
     private partial void LogLocked();
 
-    [LoggerMessage(LogLevel.Warning, "The journal cannot be sealed now: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The journal cannot be sealed: {Reason}")]
     private partial void LogFailed(string reason);
 }

@@ -3,8 +3,8 @@ using RabbitMQ.Client;
 namespace Ledger.Worker.Posting;
 
 /// <summary>
-/// Acknowledges messages that are done, many at a time. An acknowledgement is an entry in the queue's replicated log, written to
-/// disk like a message is; and nobody waits for it. What a worker that dies had not acknowledged comes back, and is found decided.
+/// Acknowledges answered messages, many at a time. An acknowledgement is an entry in the queue's replicated log with a flush to
+/// disk, and no client waits for it. RabbitMQ delivers the unacknowledged messages of a dead worker again; they are found decided.
 /// </summary>
 internal sealed class Acknowledgements : IAsyncDisposable
 {
@@ -19,15 +19,15 @@ internal sealed class Acknowledgements : IAsyncDisposable
     private ulong _lastTag;
     private int _waiting;
 
-    /// <param name="most">How many messages may be done and not acknowledged.</param>
-    /// <param name="closed">Ends the session; cancelled here, if the channel takes no acknowledgement.</param>
+    /// <param name="most">The largest number of answered messages that are not acknowledged.</param>
+    /// <param name="closed">Ends the session; cancelled here if the channel takes no acknowledgement.</param>
     public Acknowledgements(IChannel channel, int most, CancellationTokenSource closed)
     {
         (_channel, _most, _closed) = (channel, most, closed);
         _ticking = TickAsync();
     }
 
-    /// <summary>Everything up to this tag is done: <paramref name="messages"/> more than before.</summary>
+    /// <summary>Adds <paramref name="messages"/> answered messages, the last of which has this tag.</summary>
     public async Task AddAsync(ulong tag, int messages)
     {
         await _sending.WaitAsync(_closed.Token);
@@ -43,13 +43,13 @@ internal sealed class Acknowledgements : IAsyncDisposable
         }
     }
 
-    /// <summary>Acknowledges these messages one by one, but has RabbitMQ itself move those that are <paramref name="refused"/> to the dead letters.</summary>
+    /// <summary>Acknowledges these messages one by one, and rejects those in <paramref name="refused"/>: RabbitMQ moves them to the dead letters.</summary>
     public async Task SettleAsync(IReadOnlyList<Delivery> deliveries, IReadOnlySet<ulong> refused)
     {
         await _sending.WaitAsync(_closed.Token);
         try
         {
-            // First what waits: its tags are lower, and these are settled one by one.
+            // The waiting messages first: their tags are lower.
             await SendAsync();
             foreach (var delivery in deliveries)
             {
@@ -65,7 +65,7 @@ internal sealed class Acknowledgements : IAsyncDisposable
         }
     }
 
-    /// <summary>Acknowledges the rest, as long as the session lasts.</summary>
+    /// <summary>Acknowledges the rest, unless the session has ended.</summary>
     public async ValueTask DisposeAsync()
     {
         _timer.Dispose();

@@ -3,18 +3,18 @@ using Npgsql;
 namespace Ledger.Worker.Posting;
 
 /// <summary>
-/// How often a command was tried alone without anybody living to see the end. A message comes back for many reasons, and takes
-/// along all that was in it and behind it; only this tells the command that brings workers down from its neighbours.
+/// Attempts to post a command alone that began and have not ended. A message returns for many reasons, with all of its commands;
+/// these records tell the command that brings workers down from its neighbours.
 /// </summary>
 internal static class Attempts
 {
-    // What became a dead letter is remembered for a while: nobody learns whether RabbitMQ has heard that its message is dealt with, and a
-    // message that comes back must not have its command tried from one again. Whoever brings the command later has mended the cause.
+    // A dead letter's attempts stay for a while: its message returns if the acknowledgement was lost, and must not be tried from one
+    // again. A dead letter that is moved back later starts with no attempts.
     private static readonly TimeSpan Memory = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Records a try before it begins; returns how many have begun, this one included. Those of commands that nobody has tried for an hour are
-    /// forgotten.
+    /// Records an attempt before it begins, and returns how many have begun, this one included. Attempts that are older than an hour
+    /// are deleted.
     /// </summary>
     public static async Task<int> BeginAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
     {
@@ -34,7 +34,7 @@ internal static class Attempts
         return (int)(await begin.ExecuteScalarAsync(cancellationToken))!;
     }
 
-    /// <summary>Takes back a try that was cut short, not by the worker's death: as if it had not begun. Those before it still count.</summary>
+    /// <summary>Takes back an attempt that was cancelled. Earlier attempts still count.</summary>
     public static async Task<bool> TakeBackAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
     {
         await using var takeBack = new NpgsqlBatch(connection)
@@ -48,7 +48,7 @@ internal static class Attempts
         return await takeBack.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
-    /// <summary>Forgets the tries of a command whose last one came to an end.</summary>
+    /// <summary>Deletes the attempts of a command whose last attempt ended.</summary>
     public static async Task<bool> EndAsync(NpgsqlConnection connection, Guid command, CancellationToken cancellationToken)
     {
         await using var end = new NpgsqlCommand("delete from ledger.attempts where command_id = $1", connection);

@@ -15,8 +15,8 @@ using RabbitMQ.Client.Exceptions;
 namespace Ledger.Worker.Posting;
 
 /// <summary>
-/// Tells the world what a batch decided, after its commit: replies to the API instances that wait, events to whoever
-/// subscribed, and what could not be posted to the dead letters.
+/// Sends what a batch decided, after its commit: replies to the API processes that wait, events to the event exchange, and
+/// commands that cannot be posted to the dead letters.
 /// </summary>
 internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<BatchAnswerer> logger)
 {
@@ -28,12 +28,12 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
     private readonly OnceAMinute _refusals = new(clock);
     private readonly OnceAMinute _absences = new(clock);
 
-    /// <summary>Returns when the broker has decided on events and confirmed dead letters; before that no message may be acknowledged.</summary>
+    /// <summary>Returns when RabbitMQ has confirmed or refused events and dead letters. No message may be acknowledged before that.</summary>
     /// <param name="publishing">A channel with publisher confirms.</param>
-    /// <param name="replying">A channel without: a reply that gets lost is found in the database.</param>
+    /// <param name="replying">A channel without publisher confirms: a lost reply is found in the database.</param>
     /// <returns>
-    /// The tags of messages that hold something for the dead letters, whose queue takes no more: to be rejected. RabbitMQ keeps such a message
-    /// aside, and moves it there when there is room.
+    /// The tags of messages to reject, because the queue of dead letters takes no more. RabbitMQ keeps such a message and moves it to
+    /// the dead letters when there is room.
     /// </returns>
     public async Task<IReadOnlySet<ulong>> AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
     {
@@ -49,29 +49,29 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     private static async Task ReplyAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
     {
-        foreach (var instance in answers.Where(answer => answer.ReplyTo is not null && HasReply(answer.Result)).GroupBy(answer => answer.ReplyTo!))
+        foreach (var instance in answers.Where(answer => answer.ReplyTo is not null && HasReply(answer.Decision)).GroupBy(answer => answer.ReplyTo!))
         {
-            var replies = new Replies([.. instance.Select(answer => ReplyTo(answer.Result))]);
+            var replies = new Replies([.. instance.Select(answer => ReplyTo(answer.Decision))]);
             await channel.BasicPublishAsync(
                 "", instance.Key, mandatory: false, ReplyProperties, JsonSerializer.SerializeToUtf8Bytes(replies, MessageJson.Default.Replies), cancellationToken);
         }
     }
 
-    // To a command that is not decided there is nothing to say: the client is told that it is pending.
-    private static bool HasReply(PostingResult result) => result.Decision is { Kind: not DecisionKind.AwaitsOperator };
+    // The API answers 202 for an undecided command when the wait ends.
+    private static bool HasReply(Decision decision) => decision.Kind != DecisionKind.Undecided;
 
-    private static Reply ReplyTo(PostingResult result) => result switch
+    private static Reply ReplyTo(Decision decision) => decision switch
     {
-        { Decision.Outcome: { Status: TransactionStatus.Failed } failed } => new Reply(result.Command.Id, ReplyKind.Failed, failed.Id),
-        { Decision: { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } } => new Reply(
+        { Outcome: { Status: TransactionStatus.Failed } failed } => new Reply(decision.Command.Id, ReplyKind.Failed, failed.Id),
+        { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } => new Reply(
             outcome.Id,
             outcome.Status == TransactionStatus.Posted ? ReplyKind.Posted : ReplyKind.Rejected,
             outcome.Id,
             outcome.DecidedAt,
             outcome.Rejection,
             OwnEntries(outcome)),
-        { Decision: { Kind: DecisionKind.Replayed } replayed } => new Reply(result.Command.Id, ReplyKind.Replayed, replayed.TransactionId),
-        _ => new Reply(result.Command.Id, ReplyKind.KeyReused, result.Decision!.TransactionId),
+        { Kind: DecisionKind.Replayed } => new Reply(decision.Command.Id, ReplyKind.Replayed, decision.TransactionId),
+        _ => new Reply(decision.Command.Id, ReplyKind.KeyReused, decision.TransactionId),
     };
 
     private static List<Entry> OwnEntries(Transaction transaction)
@@ -87,11 +87,11 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     private async Task PublishEventsAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
     {
-        // A known outcome is announced again: the worker that decided it may have died before it could.
+        // The events of a known outcome are published again: the worker that decided it may have died before it published them.
         var byKey = new Dictionary<string, List<Transaction>>();
         foreach (var answer in answers)
         {
-            if (answer.Result.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } decision)
+            if (answer.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } decision)
                 continue;
             if (answer.IsRepeated && decision.Kind == DecisionKind.Known)
                 continue;
@@ -110,7 +110,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         var publishing = new List<Task>(byKey.Count);
         foreach (var (key, transactions) in byKey)
         {
-            // Rejected because there is no such currency: then there is no way to write the amount either.
+            // An amount of an unknown currency cannot be written, because its exponent is unknown.
             if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
                 continue;
             foreach (var body in TransactionEvents.Write(transactions, currency))
@@ -128,7 +128,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
         catch (PublishException)
         {
-            // A subscriber's queue takes no more. The others have it, and nobody's money waits for that one (decision 6).
+            // The queue of one subscriber is full. The others have the events, and posting does not wait for that one (decision 6).
             PostingMetrics.RefusedEvents.Add(1);
             if (_refusals.IsDue())
                 LogRefused(key);
@@ -156,10 +156,10 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
             for (var end = answered + delivery.Commands.Count; answered < end; answered++)
             {
-                var result = batch.Answers[answered].Result;
-                if (result.Failure is not { } reason)
+                var decision = batch.Answers[answered].Decision;
+                if (decision.Failure is not { } reason)
                     continue;
-                await SetAsideAsync(delivery, JsonSerializer.SerializeToUtf8Bytes(new Envelope([result.Command]), MessageJson.Default.Envelope), reason);
+                await SetAsideAsync(delivery, JsonSerializer.SerializeToUtf8Bytes(new Envelope([decision.Command]), MessageJson.Default.Envelope), reason);
             }
         }
         return refused;
@@ -184,8 +184,8 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         await FailedCommands.MarkAsync(connection, id, reason, TimeSpan.FromHours(options.Value.FailedHours), cancellationToken);
     }
 
-    // Asks the database until it answers. It may have gone away since it committed the batch: that is no reason to give up RabbitMQ, which would
-    // deliver the messages once more and count that.
+    // Repeats a call while PostgreSQL is unavailable. Ending the session instead would make RabbitMQ deliver the messages again and
+    // count that.
     private async Task AskAsync(Func<Task> ask, CancellationToken cancellationToken)
     {
         while (true)
@@ -204,7 +204,8 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
         }
     }
 
-    /// <param name="channel">With publisher confirms: returns when the broker has it.</param>
+    /// <summary>Sends a message to the dead letters, and returns when RabbitMQ has confirmed it.</summary>
+    /// <param name="channel">A channel with publisher confirms.</param>
     internal static async Task DeadLetterAsync(IChannel channel, ReadOnlyMemory<byte> message, string reason, CancellationToken cancellationToken) =>
         await channel.BasicPublishAsync("", Topology.DeadLetterQueue, mandatory: true, new BasicProperties
         {
@@ -213,15 +214,15 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
             Headers = new Dictionary<string, object?> { [Topology.ReasonHeader] = reason },
         }, message, cancellationToken);
 
-    [LoggerMessage(LogLevel.Warning, "The queue of dead letters takes no more. RabbitMQ keeps the message until it does: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The queue of dead letters is full. RabbitMQ keeps the message until the queue has room: {Reason}")]
     private partial void LogFull(string reason);
 
-    [LoggerMessage(LogLevel.Warning, "The database is away, and a batch waits to be announced, trying again: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "PostgreSQL is unavailable; the answers of a batch wait for it: {Reason}")]
     private partial void LogAway(string reason);
 
-    [LoggerMessage(LogLevel.Warning, "{Count} commands wait for a worker of a later version: this one does not know kind {Kind} in version {Version}")]
+    [LoggerMessage(LogLevel.Warning, "{Count} commands wait for a worker of a later version: this worker does not know kind {Kind} in version {Version}")]
     private partial void LogUnknown(int count, string kind, int version);
 
-    [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused what was published as {RoutingKey}; it does not get it again")]
+    [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused events with routing key {RoutingKey}; they are not published to it again")]
     private partial void LogRefused(string routingKey);
 }

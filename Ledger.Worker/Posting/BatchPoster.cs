@@ -10,15 +10,10 @@ using Npgsql;
 
 namespace Ledger.Worker.Posting;
 
-/// <summary>What became of a command.</summary>
-/// <param name="Decision">Null if it is not decided: it is pending, and the relay brings it again, or it could not even be recorded as failed.</param>
-/// <param name="Failure">Why it cannot be posted; null if it can.</param>
-public readonly record struct PostingResult(Command Command, Decision? Decision, string? Failure);
-
 /// <summary>
-/// Brings batches through the engine: waits while the database is away, tries again where another worker was faster, and halves
-/// a batch that cannot be written until the one command that spoils it stands alone. That one is recorded as failed or, if it
-/// only waits for a lock, as pending for the relay.
+/// Runs batches through the engine. It waits while PostgreSQL is unavailable, tries again where another worker was faster, and
+/// halves a batch that cannot be written until the failing command is alone. That command is recorded as failed or, if it only
+/// waits for a lock, as pending for the relay.
 /// </summary>
 public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<WorkerOptions> options, ILogger<BatchPoster> logger) : IAsyncDisposable
 {
@@ -26,11 +21,9 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
 
     private const int LockTimeoutOfHalves = 50;
 
-    // Every statement of a batch looks up as many rows as the batch has commands, by index, however large the tables are. The
-    // planner sees tables that were empty when it was asked, and would read them from end to end until somebody analyzes them. One
-    // plan serves all batches; asked again for each, as it is where it thinks that worthwhile, it takes longer than some statements.
-    // The server looks each second whether its client still lives: a batch waits for locks with its commit right behind it, and what
-    // nobody waits for any more may have been given up.
+    // Statistics may date from when the tables were empty, so plans with sequential scans are disabled; each statement looks up its
+    // rows by index. One generic plan serves all batches: planning takes longer than some statements. PostgreSQL checks each second
+    // that the worker still lives: a batch of a dead worker that waits for a lock would be committed once it has the lock.
     private const string Settings = "-c client_connection_check_interval=1000 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
 
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(2);
@@ -40,27 +33,27 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
     private readonly OnceAMinute _failures = new(TimeProvider.System);
     private NpgsqlConnection? _connection;
 
-    /// <summary>The results, in the order of the commands. Throws only if cancelled; then nothing more was written.</summary>
-    public async Task<PostingResult[]> PostAsync(ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
+    /// <summary>Returns the decisions in the order of the commands. It throws only if it is cancelled.</summary>
+    public async Task<Decision[]> PostAsync(ReadOnlyMemory<Command> commands, CancellationToken cancellationToken)
     {
-        var results = new PostingResult[commands.Length];
-        await PostAsync(commands, results, isHalf: false, cancellationToken);
-        return results;
+        var decisions = new Decision[commands.Length];
+        await PostAsync(commands, decisions, isHalf: false, cancellationToken);
+        return decisions;
     }
 
     /// <summary>
-    /// Posts a command that may have brought workers down. One that was begun so often, and never ended, is not tried any more:
-    /// a failure, unless it was decided after all.
+    /// Posts a command that may have brought workers down. After <paramref name="maxAttempts"/> attempts that began and never ended,
+    /// the command fails, unless an attempt decided it.
     /// </summary>
-    public async Task<PostingResult> PostAloneAsync(Command command, int maxAttempts, CancellationToken cancellationToken)
+    public async Task<Decision> PostAloneAsync(Command command, int maxAttempts, CancellationToken cancellationToken)
     {
         if (await AskAsync(connection => Attempts.BeginAsync(connection, command.Id, cancellationToken), cancellationToken) > maxAttempts)
-            return await FailAsync(command, $"Tried {maxAttempts} times alone, and never decided.", cancellationToken);
+            return await FailAsync(command, $"The worker did not survive {maxAttempts} attempts to post this command alone.", cancellationToken, isPoison: true);
         try
         {
-            var results = await PostAsync(new[] { command }, cancellationToken);
+            var decisions = await PostAsync(new[] { command }, cancellationToken);
             await AskAsync(connection => Attempts.EndAsync(connection, command.Id, cancellationToken), cancellationToken);
-            return results[0];
+            return decisions[0];
         }
         catch when (cancellationToken.IsCancellationRequested)
         {
@@ -69,14 +62,14 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         }
     }
 
-    // A planned stop, or a channel that was lost, is no fault of the command: a few of them while PostgreSQL hangs must not make a
-    // dead letter of it. Where PostgreSQL does not answer now either, the try counts.
+    // A planned stop or a lost channel is not the command's fault, so the attempt does not count. It counts if PostgreSQL does not
+    // answer now either.
     private async Task TakeBackAsync(Guid command)
     {
         using var patience = new CancellationTokenSource(PatienceWhileStopping);
         try
         {
-            // It may be in the middle of what was cancelled.
+            // The cancelled statement may still run on this connection.
             await CloseAsync();
             await AskAsync(connection => Attempts.TakeBackAsync(connection, command, patience.Token), patience.Token);
         }
@@ -86,7 +79,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         }
     }
 
-    private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<PostingResult> results, bool isHalf, CancellationToken cancellationToken)
+    private async Task PostAsync(ReadOnlyMemory<Command> commands, Memory<Decision> decided, bool isHalf, CancellationToken cancellationToken)
     {
         if (commands.IsEmpty)
             return;
@@ -95,26 +88,26 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         {
             var decisions = await AskAsync(connection => PostAsync(connection, commands, isHalf, cancellationToken), cancellationToken, isPosting: true);
             for (var i = 0; i < decisions.Count; i++)
-                results.Span[i] = new PostingResult(decisions[i].Command, decisions[i], null);
+                decided.Span[i] = decisions[i];
             return;
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             if (commands.Length == 1)
             {
-                var result = await GiveUpAsync(commands.Span[0], e, cancellationToken);
-                results.Span[0] = result;
+                var decision = await GiveUpAsync(commands.Span[0], e, cancellationToken);
+                decided.Span[0] = decision;
                 return;
             }
             LogHalving(commands.Length, e.Message);
         }
 
         var half = commands.Length / 2;
-        await PostAsync(commands[..half], results[..half], isHalf: true, cancellationToken);
-        await PostAsync(commands[half..], results[half..], isHalf: true, cancellationToken);
+        await PostAsync(commands[..half], decided[..half], isHalf: true, cancellationToken);
+        await PostAsync(commands[half..], decided[half..], isHalf: true, cancellationToken);
     }
 
-    private async Task<PostingResult> GiveUpAsync(Command command, Exception reason, CancellationToken cancellationToken)
+    private async Task<Decision> GiveUpAsync(Command command, Exception reason, CancellationToken cancellationToken)
     {
         if (DatabaseFaults.Of(reason) == DatabaseFault.Busy)
         {
@@ -125,8 +118,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         return await FailAsync(command, reason.Message, cancellationToken);
     }
 
-    // To the relay, which brings it again when it is due: nothing waits for it here.
-    private async Task<PostingResult> DeferAsync(Command command, CancellationToken cancellationToken)
+    // The relay publishes the command again when it is due, so that this worker does not wait for the lock.
+    private async Task<Decision> DeferAsync(Command command, CancellationToken cancellationToken)
     {
         var dueIn = TimeSpan.FromSeconds(options.Value.LockSeconds);
         await AskAsync(
@@ -136,26 +129,26 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
                 return true;
             },
             cancellationToken);
-        return new PostingResult(command, null, null);
+        return new Decision(command, DecisionKind.Undecided, command.Id, null);
     }
 
-    private async Task<PostingResult> FailAsync(Command command, string reason, CancellationToken cancellationToken)
+    private async Task<Decision> FailAsync(Command command, string reason, CancellationToken cancellationToken, bool isPoison = false)
     {
         try
         {
             var stored = await AskAsync(
-                connection => FailedCommands.RecordAsync(connection, command, reason, TimeSpan.FromHours(options.Value.FailedHours), cancellationToken), cancellationToken);
+                connection => FailedCommands.RecordAsync(connection, command, reason, TimeSpan.FromHours(options.Value.FailedHours), isPoison, cancellationToken), cancellationToken);
             return stored switch
             {
-                null => new PostingResult(command, new Decision(command, DecisionKind.AwaitsOperator, command.Id, null), reason),
-                { Status: TransactionStatus.Failed } => new PostingResult(command, new Decision(command, DecisionKind.Decided, command.Id, stored), reason),
-                _ => new PostingResult(command, new Decision(command, DecisionKind.Known, command.Id, stored), null),
+                null => new Decision(command, DecisionKind.Undecided, command.Id, null, reason),
+                { Status: TransactionStatus.Failed } => new Decision(command, DecisionKind.Decided, command.Id, stored, reason),
+                _ => new Decision(command, DecisionKind.Known, command.Id, stored),
             };
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             LogNotRecorded(e, command.Id);
-            return new PostingResult(command, null, reason);
+            return new Decision(command, DecisionKind.Undecided, command.Id, null, reason);
         }
     }
 
@@ -163,7 +156,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         NpgsqlConnection connection, ReadOnlyMemory<Command> commands, bool isHalf, CancellationToken cancellationToken)
     {
         var start = Stopwatch.GetTimestamp();
-        // The whole batch has waited already: who waits for a lock is found quickly.
+        // The whole batch has waited already, so that the command that waits for a lock is found quickly.
         if (isHalf)
             await ExecuteAsync(connection, string.Create(CultureInfo.InvariantCulture, $"set lock_timeout = {LockTimeoutOfHalves}"), cancellationToken);
         var decisions = await _engine.PostAsync(connection, commands.ToArray(), cancellationToken);
@@ -180,8 +173,8 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    // Asks the database until it answers. Throws what is no fault of the database, and no other worker's doing either.
-    // A batch that waits for a lock is taken in halves; everything else asks again.
+    // Repeats a call while PostgreSQL is unavailable or another worker was faster, and throws every other fault. A batch that waits
+    // for a lock is halved by the caller; any other call that waits for a lock is repeated.
     private async Task<T> AskAsync<T>(Func<NpgsqlConnection, Task<T>> ask, CancellationToken cancellationToken, bool isPosting = false)
     {
         var pause = TimeSpan.FromMilliseconds(50);
@@ -196,7 +189,7 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
-                // A connection that was never opened, or broke while nobody used it, says so with exceptions of all kinds.
+                // A connection that was not opened, or broke while idle, throws exceptions of many kinds.
                 var isLost = _connection is not { FullState: ConnectionState.Open };
                 await CloseAsync();
                 var fault = DatabaseFaults.Of(e);
@@ -212,13 +205,13 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
         }
     }
 
-    // Beside the pool, where everybody else asks other things of the planner; with the role and all else that its connections have.
+    // Not from the pool: the planner settings are this connection's only. Role and other settings are those of the pool.
     private async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
     {
         var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Pooling = false };
         var lockTimeout = string.Create(CultureInfo.InvariantCulture, $"-c lock_timeout={options.Value.LockSeconds * 1000:0}");
         settings.Options = $"{settings.Options} {lockTimeout} {Settings}".TrimStart();
-        // The data source tells nobody its password, but a clone of its connections has it.
+        // The data source hides its password; a clone of one of its connections has it.
         await using var pooled = database.CreateConnection();
         var connection = pooled.CloneWith(settings.ConnectionString);
         try
@@ -244,21 +237,21 @@ public sealed partial class BatchPoster(NpgsqlDataSource database, IOptions<Work
 
     public async ValueTask DisposeAsync() => await CloseAsync();
 
-    [LoggerMessage(LogLevel.Warning, "The database does not take a batch now, trying again: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "PostgreSQL is unavailable; the batch is tried again: {Reason}")]
     private partial void LogAway(string reason);
 
-    [LoggerMessage(LogLevel.Warning, "A batch of {Count} cannot be written, taking it in halves: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "A batch of {Count} commands cannot be written and is halved: {Reason}")]
     private partial void LogHalving(int count, string reason);
 
-    [LoggerMessage(LogLevel.Warning, "The try of command {Id} that was cut short counts: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The cancelled attempt to post command {Id} counts, because it could not be taken back: {Reason}")]
     private partial void LogNotTakenBack(Guid id, string reason);
 
     [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted")]
     private partial void LogImpossible(Exception exception, Guid id);
 
-    [LoggerMessage(LogLevel.Warning, "Command {Id} waits for a lock, and is left to the relay: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "Command {Id} waits for a lock and is left to the relay: {Reason}")]
     private partial void LogDeferred(Guid id, string reason);
 
-    [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted, and its failure cannot be recorded")]
+    [LoggerMessage(LogLevel.Error, "Command {Id} cannot be posted, and the failure cannot be recorded")]
     private partial void LogNotRecorded(Exception exception, Guid id);
 }

@@ -7,8 +7,8 @@ using Ledger.Core.Transactions;
 namespace Ledger.Worker.Posting;
 
 /// <summary>
-/// The spans of a batch. Each traced command gets its own, under the request that brought it, from taken to answered. What
-/// the batch does once for all of them (statements, commit, replies, events) stands under the first and is linked to all.
+/// The spans of a batch. Each traced command has a span of its own under its request, from its delivery to its answer. The steps
+/// of the whole batch (statements, commit, replies, events) are children of the first command's span and linked to all.
 /// </summary>
 internal sealed class BatchTrace
 {
@@ -16,7 +16,7 @@ internal sealed class BatchTrace
 
     private BatchTrace(List<(Guid, Activity)> commands) => _commands = commands;
 
-    /// <summary>Starts the spans of those commands whose requests are traced; null if none is.</summary>
+    /// <summary>Starts the spans of the traced commands; null if no command is traced.</summary>
     public static BatchTrace? Start(IReadOnlyList<Command> commands)
     {
         List<(Guid, Activity)>? traced = null;
@@ -25,7 +25,7 @@ internal sealed class BatchTrace
             if (command.TraceParent is null || !ActivityContext.TryParse(command.TraceParent, null, isRemote: true, out var request))
                 continue;
             var span = LedgerTelemetry.Spans.StartActivity($"process {command.Kind.Name()}", ActivityKind.Consumer, request);
-            // One of many: none of them is what goes on here now.
+            // The worker processes many commands at once, so that no command's span is the current one.
             Activity.Current = null;
             if (span is null)
                 continue;
@@ -36,30 +36,30 @@ internal sealed class BatchTrace
         return traced is null ? null : new BatchTrace(traced);
     }
 
-    /// <summary>Starts a span for something that is done once for the whole batch.</summary>
+    /// <summary>Starts the span of a step of the whole batch.</summary>
     public Activity? StartStep(string name, int count, ActivityKind kind = ActivityKind.Internal) =>
         LedgerTelemetry.Spans.StartActivity(
                 kind, _commands[0].Span.Context, links: _commands.Select(command => new ActivityLink(command.Span.Context)), name: name)
             ?.SetTag("ledger.batch.size", count);
 
-    /// <summary>Ends the commands' spans with what became of them.</summary>
+    /// <summary>Ends the commands' spans with their outcomes.</summary>
     public void End(IReadOnlyList<Answer> answers)
     {
-        // The answers come in the order of the commands, of which one may stand twice: a dead letter that was moved back twice.
+        // The answers are in the order of the commands. A command occurs twice if its dead letter was moved back twice.
         var next = 0;
-        foreach (var result in answers.Select(answer => answer.Result))
+        foreach (var decision in answers.Select(answer => answer.Decision))
         {
-            if (next == _commands.Count || _commands[next].Command != result.Command.Id)
+            if (next == _commands.Count || _commands[next].Command != decision.Command.Id)
                 continue;
             var span = _commands[next++].Span;
-            span.SetTag("ledger.outcome", result.Decision switch
+            span.SetTag("ledger.outcome", decision switch
             {
-                _ when result.Failure is not null => "failed",
-                null or { Kind: DecisionKind.AwaitsOperator } => "pending",
+                { Failure: not null } => "failed",
+                { Kind: DecisionKind.Undecided } => "pending",
                 { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } => outcome.Status.Name(),
                 _ => "replayed",
             });
-            if (result.Failure is not null)
+            if (decision.Failure is not null)
                 span.SetStatus(ActivityStatusCode.Error);
             span.Dispose();
         }

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Ledger.Core.Messaging;
+using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
@@ -9,9 +10,9 @@ using RabbitMQ.Client.Events;
 namespace Ledger.Worker.Posting;
 
 /// <summary>
-/// Takes whatever waits in the command queue, posts it as one batch, and has the answers sent while the next batch is being
-/// posted. A message is acknowledged after its commands are committed and announced: until then the queue keeps it, and
-/// that is the outbox.
+/// Takes the messages that wait in the command queue, posts them as one batch, and sends the answers while the next batch is
+/// posted. A message is acknowledged after its commands are committed and their events published. Until then the queue keeps the
+/// message: the unacknowledged message is the outbox.
 /// </summary>
 internal sealed partial class CommandConsumer(
     BrokerConnection broker, BatchPoster poster, BatchAnswerer answerer, TimeProvider clock, IOptions<WorkerOptions> options,
@@ -19,17 +20,17 @@ internal sealed partial class CommandConsumer(
 {
     private static readonly TimeSpan PatienceWhileStopping = TimeSpan.FromSeconds(3);
 
-    // RabbitMQ before 4.0 has a consumer go on whose queue is deleted and declared anew within some 30 ms, but delivers nothing to
-    // it: what it hands it is held until the channel closes. So a session in which nothing comes is not trusted for long.
+    // RabbitMQ before 4.0 keeps a consumer whose queue is deleted and declared again within about 30 ms, but delivers nothing to it.
+    // So a session that receives nothing is opened anew after this time.
     private static readonly TimeSpan MaxIdle = TimeSpan.FromSeconds(20);
 
     private long _waiting;
     private long _lastProgress = clock.GetTimestamp();
 
-    /// <summary>Whether it consumes, and RabbitMQ takes what it publishes.</summary>
+    /// <summary>Whether the worker consumes commands, and RabbitMQ takes what the worker publishes.</summary>
     public bool IsReady => IsOpen && !broker.IsBlocked;
 
-    /// <summary>How long messages have been waiting in this process without one of them getting done; zero if none waits.</summary>
+    /// <summary>How long messages have waited in this process since the last one was answered; zero if none waits.</summary>
     public TimeSpan Stalled => Interlocked.Read(ref _waiting) == 0 ? TimeSpan.Zero : Clock.GetElapsedTime(Interlocked.Read(ref _lastProgress));
 
     /// <inheritdoc />
@@ -39,7 +40,7 @@ internal sealed partial class CommandConsumer(
     protected override async Task RunSessionAsync(CancellationToken stoppingToken)
     {
         var connection = await broker.OpenAsync(stoppingToken);
-        // Ends the session when a channel does; what it had not acknowledged is delivered again, here or elsewhere.
+        // The session ends with its channels. RabbitMQ delivers unacknowledged messages again, to this worker or another.
         using var closed = new CancellationTokenSource();
         await using var consuming = await InTimeAsync(connection.CreateChannelAsync(cancellationToken: stoppingToken));
         await using var publishing = await InTimeAsync(connection.CreateChannelAsync(
@@ -62,15 +63,15 @@ internal sealed partial class CommandConsumer(
             deliveries.Writer.TryWrite(Read(message));
             return Task.CompletedTask;
         };
-        // The broker ends a consumer whose queue is deleted, and says so without closing the channel.
+        // RabbitMQ cancels the consumer of a deleted queue without closing the channel.
         consumer.UnregisteredAsync += (_, _) => closed.CancelAsync();
         await InTimeAsync(consuming.BasicConsumeAsync(Topology.CommandQueue, autoAck: false, consumer, stoppingToken));
         Interlocked.Exchange(ref _lastProgress, Clock.GetTimestamp());
         IsOpen = true;
         await using var idle = Clock.CreateTimer(_ => EndIfIdle(deliveries.Writer), null, MaxIdle, MaxIdle / 4);
 
-        // A process that is to stop takes no more, and finishes what it has taken, but not for ever: what it does not get done
-        // is not acknowledged, and another worker's.
+        // A stopping process takes no more messages and finishes those that it has, within a bound. RabbitMQ delivers the others
+        // to another worker.
         using var taking = CancellationTokenSource.CreateLinkedTokenSource(closed.Token, stoppingToken);
         using var stopping = stoppingToken.Register(() => closed.CancelAfter(PatienceWhileStopping));
         var answering = AnswerAsync(consuming, publishing, replying, posted.Reader, closed);
@@ -90,9 +91,9 @@ internal sealed partial class CommandConsumer(
         {
             throw new IOException((consuming.CloseReason ?? publishing.CloseReason) is { } reason
                 ? $"RabbitMQ closed the channel: {reason}"
-                : "RabbitMQ ended the consumer; its queue may have been deleted");
+                : "RabbitMQ cancelled the consumer of commands; the queue may have been deleted");
         }
-        // Nothing has come for a while: because there was nothing, or because RabbitMQ is silent.
+        // No message came for a while. RabbitMQ may be silent, so the channel closes and the next session consumes anew.
         await BrokerConnection.InTimeAsync(connection, consuming.CloseAsync(stoppingToken), stoppingToken);
 
         Task<T> InTimeAsync<T>(Task<T> asked) => BrokerConnection.InTimeAsync(connection, asked, stoppingToken);
@@ -100,7 +101,7 @@ internal sealed partial class CommandConsumer(
 
     private void EndIfIdle(ChannelWriter<Delivery> deliveries)
     {
-        // While RabbitMQ takes nothing, it would not take a new consumer either.
+        // A blocked RabbitMQ takes no new consumer either.
         if (!broker.IsBlocked && Interlocked.Read(ref _waiting) == 0 && Clock.GetElapsedTime(Interlocked.Read(ref _lastProgress)) >= MaxIdle)
             deliveries.TryComplete();
     }
@@ -115,7 +116,7 @@ internal sealed partial class CommandConsumer(
             var count = 0;
             while (count < options.Value.MaxBatch && deliveries.TryPeek(out var next))
             {
-                // One that has come too often stands alone, so that it takes nobody down with it.
+                // A message that was delivered too often is posted alone: it may have brought its worker down.
                 var isSuspect = next.Number >= options.Value.IsolateAtDelivery;
                 if (isSuspect && gathered.Count > 0)
                     break;
@@ -149,13 +150,13 @@ internal sealed partial class CommandConsumer(
 
         PostingMetrics.RecordAge(commands, Clock.GetUtcNow().UtcDateTime);
         var trace = BatchTrace.Start(commands);
-        PostingResult[] results;
+        Decision[] decisions;
         using (trace?.StartStep("post batch", count))
-            results = await poster.PostAsync(commands.ToArray(), cancellationToken);
+            decisions = await poster.PostAsync(commands.ToArray(), cancellationToken);
 
-        var answers = new Answer[results.Length];
+        var answers = new Answer[decisions.Length];
         for (var i = 0; i < answers.Length; i++)
-            answers[i] = AnswerOf(origins[i], results[i]);
+            answers[i] = AnswerOf(origins[i], decisions[i]);
         return new PostedBatch(deliveries, answers, trace);
     }
 
@@ -172,8 +173,8 @@ internal sealed partial class CommandConsumer(
         return new PostedBatch([delivery], answers, trace);
     }
 
-    // The relay's copy that comes for the first time decided nothing before: another message has the outcome to announce.
-    private static Answer AnswerOf(Delivery delivery, PostingResult result) => new(delivery.ReplyTo, result, delivery.IsRelayed && delivery.Number == 1);
+    // The first delivery of a relayed copy decided nothing before: the original message publishes the events.
+    private static Answer AnswerOf(Delivery delivery, Decision decision) => new(delivery.ReplyTo, decision, delivery.IsRelayed && delivery.Number == 1);
 
     private async Task AnswerAsync(
         IChannel consuming, IChannel publishing, IChannel replying, ChannelReader<PostedBatch> posted, CancellationTokenSource closed)
@@ -194,16 +195,15 @@ internal sealed partial class CommandConsumer(
         }
         catch
         {
-            // Nothing may be posted that cannot be answered here.
+            // A session that cannot answer must not post either.
             await closed.CancelAsync();
             throw;
         }
     }
 
-    /// <summary>How often a message has been delivered, this time included.</summary>
-    // Quorum queues count how often a message came back. The first delivery has no count, or what its sender wrote in that place: a dead
-    // letter that was looked at, and is moved back, has how often it was looked at. From RabbitMQ 4.0 on, a message that comes back with a
-    // lost connection counts as acquired and not as delivered; a worker that died took its connection along.
+    /// <summary>How often RabbitMQ has delivered a message, this time included.</summary>
+    // Quorum queues count returns. A first delivery has no count, or that of a dead letter that an operator read and moved back.
+    // From RabbitMQ 4.0 on, a message that returns with a lost connection counts as acquired, not as delivered.
     internal static long NumberOf(bool isRedelivered, IDictionary<string, object?>? headers) =>
         isRedelivered ? 1 + Math.Max(CountOf(headers, "x-delivery-count"), CountOf(headers, "x-acquired-count")) : 1;
 
@@ -221,6 +221,6 @@ internal sealed partial class CommandConsumer(
         message.BasicProperties.Headers?.ContainsKey(Topology.RelayedHeader) == true,
         EnvelopeReader.Read(message.Body));
 
-    [LoggerMessage(LogLevel.Warning, "A message has come {Number} times; its commands are taken one by one")]
+    [LoggerMessage(LogLevel.Warning, "RabbitMQ has delivered a message {Number} times; its commands are posted one by one")]
     private partial void LogSuspect(long number);
 }

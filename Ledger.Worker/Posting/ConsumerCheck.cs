@@ -2,7 +2,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Ledger.Worker.Posting;
 
-/// <summary>Ready while messages are consumed, and none waits in vain.</summary>
+/// <summary>Ready while the worker consumes messages and answers them.</summary>
 internal sealed class ConsumerCheck(CommandConsumer consumer) : IHealthCheck
 {
     private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(30);

@@ -8,7 +8,7 @@ namespace Ledger.Worker.Posting;
 /// <summary>Reads the commands of a message. A command that cannot be read does not keep its neighbours from being posted.</summary>
 internal static class EnvelopeReader
 {
-    /// <summary>The commands that this version can post; those of a kind or version that only a later one can; and the rest.</summary>
+    /// <summary>Reads the commands that this version can post, those of a later kind or version, and those that cannot be read.</summary>
     public static EnvelopeContent Read(ReadOnlyMemory<byte> message)
     {
         try
@@ -19,7 +19,7 @@ internal static class EnvelopeReader
         }
         catch (JsonException)
         {
-            // A command of a kind that this version does not know, perhaps: the API is newer than this worker.
+            // The message may have a command of a kind that only a newer version knows.
         }
         return ReadOneByOne(message);
     }
@@ -48,7 +48,7 @@ internal static class EnvelopeReader
         }
     }
 
-    /// <summary>The ids, where there are any, of commands that could not be read: the relay must not send what is recorded under them again.</summary>
+    /// <summary>The ids of unreadable commands, where they have any: the relay must not publish their pending commands again.</summary>
     public static IReadOnlyList<Guid> IdsIn(byte[] unreadable)
     {
         try

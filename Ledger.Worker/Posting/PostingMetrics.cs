@@ -5,7 +5,7 @@ using Ledger.Core.Transactions;
 
 namespace Ledger.Worker.Posting;
 
-/// <summary>Commands from the ledger's side: what was decided, how fast, in what portions.</summary>
+/// <summary>Metrics of posting: decisions, commits and batches.</summary>
 internal static class PostingMetrics
 {
     public static readonly Histogram<double> CommitDuration = LedgerTelemetry.Meter.CreateHistogram<double>(
@@ -15,7 +15,7 @@ internal static class PostingMetrics
         "ledger.batch.size", "{command}", "Commands in one commit.");
 
     public static readonly Counter<long> Events = LedgerTelemetry.Meter.CreateCounter<long>(
-        "ledger.events.published", "{event}", "Events that were announced.");
+        "ledger.events.published", "{event}", "Events that were published.");
 
     public static readonly Counter<long> RefusedEvents = LedgerTelemetry.Meter.CreateCounter<long>(
         "ledger.events.refused", "{message}", "Messages of events that a subscriber's queue refused.");
@@ -30,7 +30,7 @@ internal static class PostingMetrics
         "ledger.commands.rejected", "{command}", "Commands that were rejected, by kind and reason.");
 
     private static readonly Counter<long> Replayed = LedgerTelemetry.Meter.CreateCounter<long>(
-        "ledger.commands.replayed", "{command}", "Commands that an earlier one had decided already.");
+        "ledger.commands.replayed", "{command}", "Commands that were answered with an earlier outcome.");
 
     private static readonly Counter<long> DeadLetters = LedgerTelemetry.Meter.CreateCounter<long>(
         "ledger.dead_letters", "{message}", "Messages and commands that could not be posted and went to the dead letters.");
@@ -51,7 +51,7 @@ internal static class PostingMetrics
             QueueAge.Record(Math.Max(0, (now - command.CreatedAt).TotalSeconds));
     }
 
-    /// <summary>One that no batch had to do with.</summary>
+    /// <summary>Counts a dead letter that came from no batch.</summary>
     public static void CountDeadLetter() => DeadLetters.Add(1);
 
     public static void Count(PostedBatch batch)
@@ -59,13 +59,13 @@ internal static class PostingMetrics
         var unreadable = batch.Deliveries.Sum(delivery => delivery.Content.Unreadable.Count);
         if (unreadable > 0)
             DeadLetters.Add(unreadable);
-        foreach (var result in batch.Answers.Select(answer => answer.Result))
+        foreach (var decision in batch.Answers.Select(answer => answer.Decision))
         {
-            if (result.Failure is not null)
+            if (decision.Failure is not null)
                 DeadLetters.Add(1);
-            switch (result.Decision)
+            switch (decision)
             {
-                case null or { Kind: DecisionKind.AwaitsOperator }:
+                case { Kind: DecisionKind.Undecided }:
                 case { Kind: DecisionKind.Decided, Outcome.Status: TransactionStatus.Failed }:
                     break;
                 case { Kind: DecisionKind.Decided, Outcome: { Rejection: { } rejection } outcome }:

@@ -20,8 +20,8 @@ public static class PostingSetup
     }
 
     /// <summary>
-    /// Counters are there from the start, at zero: Prometheus sees no increase in a series that begins at one. Not before the
-    /// start: what is counted while nobody measures yet is lost, a zero too.
+    /// Starts the counters at zero: Prometheus sees no increase in a series whose first value is one. It waits for the start of
+    /// the application, because a value that is recorded before the exporter listens is lost.
     /// </summary>
     public static void StartCountersAtZero(this WebApplication app) => app.Lifetime.ApplicationStarted.Register(PostingMetrics.StartAtZero);
 }

@@ -5,7 +5,7 @@ namespace Ledger.Worker.Posting;
 /// <summary>Bounds of the worker: <c>Ledger__Worker__…</c>.</summary>
 public sealed class WorkerOptions
 {
-    /// <summary>Messages (envelopes of commands) that the broker hands over before the first of them is acknowledged.</summary>
+    /// <summary>Messages (envelopes of commands) that RabbitMQ delivers before the first of them is acknowledged.</summary>
     [Range(1, 10_000)]
     public int Prefetch { get; set; } = 64;
 
@@ -13,25 +13,25 @@ public sealed class WorkerOptions
     [Range(1, 10_000)]
     public int MaxBatch { get; set; } = 1_000;
 
-    /// <summary>From this delivery on, a message is taken command by command: one of them may have brought the worker down.</summary>
+    /// <summary>From this delivery on, the commands of a message are posted one by one: one of them may have brought the worker down.</summary>
     [Range(2, 100)]
     public int IsolateAtDelivery { get; set; } = 4;
 
-    /// <summary>How often a command is tried alone, its worker not living to see the end, before it goes to the dead letters.</summary>
+    /// <summary>Attempts to post a command alone that no worker survived, before the command goes to the dead letters.</summary>
     [Range(1, 100)]
     public int AttemptsAlone { get; set; } = 5;
 
-    /// <summary>Seconds that a batch waits for a locked account before it is taken in halves, so that it does not hold up the others.</summary>
+    /// <summary>Seconds that a batch waits for a locked account before it is halved, so that one locked account does not delay the others.</summary>
     [Range(0.1, 600)]
     public double LockSeconds { get; set; } = 2;
 
     /// <summary>
-    /// Hours that a command which was answered 202 and cannot be posted waits for an operator, before it ends as failed by itself.
+    /// Hours that a command waits for an operator if it was answered 202 and cannot be posted. Then it ends as failed.
     /// </summary>
     [Range(0, 720)]
     public double FailedHours { get; set; } = 24;
 
-    /// <summary>Seconds between two looks for pending commands that the queue has never seen.</summary>
+    /// <summary>Seconds between two searches for pending commands that the queue has not received.</summary>
     [Range(0.05, 60)]
     public double RelaySeconds { get; set; } = 0.5;
 
@@ -39,11 +39,11 @@ public sealed class WorkerOptions
     [Range(1, 3_600)]
     public int RelayAgainSeconds { get; set; } = 30;
 
-    /// <summary>Commands that the relay takes at a time.</summary>
+    /// <summary>Commands that the relay publishes at a time.</summary>
     [Range(1, 10_000)]
     public int RelayBatch { get; set; } = 256;
 
-    /// <summary>Messages that may wait in the queue before the relay publishes nothing more.</summary>
+    /// <summary>Messages in the queue above which the relay publishes nothing.</summary>
     [Range(0, 1_000_000)]
     public int RelayQueueDepth { get; set; } = 100;
 }

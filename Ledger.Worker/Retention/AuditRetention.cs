@@ -4,8 +4,8 @@ using Npgsql;
 namespace Ledger.Worker.Retention;
 
 /// <summary>
-/// Removes old sign-ins from the audit trail. The worker's role may neither read nor delete there: the function that it calls
-/// is the owner's, takes an age and refuses one that is too young.
+/// Removes old sign-ins from the audit trail. The worker's role can neither read nor delete there: it calls a function of the
+/// schema's owner, which rejects ages below 90 days.
 /// </summary>
 public sealed partial class AuditRetention(NpgsqlDataSource database, IOptions<AuditOptions> options, ILogger<AuditRetention> logger) : BackgroundService
 {
@@ -56,7 +56,7 @@ public sealed partial class AuditRetention(NpgsqlDataSource database, IOptions<A
         return (int)(await remove.ExecuteScalarAsync(cancellationToken))!;
     }
 
-    [LoggerMessage(LogLevel.Information, "Removed {Count} sign-ins of more than {Days} days ago from the audit trail")]
+    [LoggerMessage(LogLevel.Information, "Removed {Count} sign-ins that are older than {Days} days from the audit trail")]
     private partial void LogRemoved(long count, int days);
 
     [LoggerMessage(LogLevel.Warning, "Old sign-ins cannot be removed from the audit trail now: {Reason}")]

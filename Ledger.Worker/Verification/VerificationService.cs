@@ -9,7 +9,7 @@ using NpgsqlTypes;
 
 namespace Ledger.Worker.Verification;
 
-/// <summary>Runs the verifier again and again, one worker at a time, and reports what the last run found.</summary>
+/// <summary>Runs the verifier at intervals, in one worker at a time, and reports the findings of the last run.</summary>
 public sealed partial class VerificationService : BackgroundService
 {
     // Of all advisory locks of the database: "verify" in ASCII.
@@ -34,7 +34,7 @@ public sealed partial class VerificationService : BackgroundService
             "ledger.verification.age", () => Observe(last => (DateTime.UtcNow - last.At).TotalSeconds), "s", "Time since the last verification.");
     }
 
-    // Nothing is reported before there was a run: a zero would say that the books are in order.
+    // No value before the first run: a zero would say that the books are in order.
     private IEnumerable<Measurement<double>> Observe(Func<LastRun, double> value) => _last is { } last ? [new(value(last))] : [];
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -67,7 +67,7 @@ public sealed partial class VerificationService : BackgroundService
 
     private async Task VerifyAsync(CancellationToken cancellationToken)
     {
-        // The lock is the session's: it goes with the connection, also if this process dies.
+        // The session holds the lock, so that the lock ends with the connection if this process dies.
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
         await using var take = new NpgsqlCommand("select pg_try_advisory_lock($1)", connection) { Parameters = { new() { Value = Lock } } };
         if (await take.ExecuteScalarAsync(cancellationToken) is not true)
@@ -126,9 +126,9 @@ public sealed partial class VerificationService : BackgroundService
     [LoggerMessage(LogLevel.Information, "Verified {Accounts} accounts, {Transactions} transactions and {Entries} entries in {Seconds:0.0} s: every rule holds")]
     private partial void LogClean(long accounts, long transactions, long entries, double seconds);
 
-    [LoggerMessage(LogLevel.Critical, "The books break a rule ({Rule}) in {Count} places: {Rows}")]
+    [LoggerMessage(LogLevel.Critical, "The books break a rule in {Count} places. {Rule} Found: {Rows}")]
     private partial void LogBroken(string rule, long count, string rows);
 
-    [LoggerMessage(LogLevel.Warning, "The books cannot be verified now: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The verifier cannot run: {Reason}")]
     private partial void LogImpossible(string reason);
 }
