@@ -85,6 +85,15 @@ public static class PendingCommands
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Stores the reply queue of the API process that waits for commands which this worker left to the relay.</summary>
+    public static async Task ReplyToAsync(NpgsqlDataSource database, Guid[] ids, string replyTo, CancellationToken cancellationToken)
+    {
+        await using var update = database.CreateCommand("update ledger.pending_commands set reply_to = $2 where id = any ($1)");
+        update.Parameters.Add(new() { Value = ids });
+        update.Parameters.Add(new() { Value = replyTo });
+        await update.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     /// <summary>Whether there is a command that <see cref="TakeDueAsync"/> may take.</summary>
     public static async Task<bool> IsAnyDueAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
@@ -101,7 +110,7 @@ public static class PendingCommands
     /// </summary>
     /// <param name="after">How long the queue is first taken to have a command.</param>
     /// <returns>Those that can be read, and those that cannot: they must not keep others from being posted.</returns>
-    public static async Task<(IReadOnlyList<Command> Commands, IReadOnlyList<StoredCommand> Unreadable)> TakeDueAsync(
+    public static async Task<(IReadOnlyList<DueCommand> Commands, IReadOnlyList<StoredCommand> Unreadable)> TakeDueAsync(
         NpgsqlDataSource database, int limit, TimeSpan after, CancellationToken cancellationToken)
     {
         // "skip locked": several relays do not publish each other's commands, and a batch locks those that it decides.
@@ -113,21 +122,21 @@ public static class PendingCommands
                 order by due_at limit $3
                 for update skip locked) due
             where p.id = due.id
-            returning {Columns}, p.version
+            returning {Columns}, p.version, p.reply_to
             """);
         take.Parameters.Add(new() { Value = TransactionNames.Kinds });
         take.Parameters.Add(new() { Value = (short)Envelope.CurrentVersion });
         take.Parameters.Add(new() { Value = limit });
         take.Parameters.Add(new() { Value = after });
         take.Parameters.Add(new() { Value = LongestPause });
-        var commands = new List<Command>();
+        var commands = new List<DueCommand>();
         var unreadable = new List<StoredCommand>();
         await using var reader = await take.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
             var stored = ReadStored(reader, reader.GetInt16(7));
             if (stored.TryRead() is { } command)
-                commands.Add(command);
+                commands.Add(new DueCommand(command, reader.IsDBNull(8) ? null : reader.GetString(8)));
             else
                 unreadable.Add(stored);
         }
@@ -237,6 +246,10 @@ public sealed record StoredCommand(
         return command.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String && value.TryGetGuid(out id);
     }
 }
+
+/// <summary>A pending command that the relay publishes.</summary>
+/// <param name="ReplyTo">The reply queue of the API process that waits; null if none waits.</param>
+public readonly record struct DueCommand(Command Command, string? ReplyTo);
 
 /// <summary>Commands that wait to be decided.</summary>
 /// <param name="Failed">Those that could not be posted and wait for an operator.</param>

@@ -8,7 +8,7 @@ namespace Ledger.Tests.Faults;
 public sealed class AcknowledgementTests(FaultSystem system)
 {
     [Fact]
-    public async Task What_was_done_a_moment_before_every_worker_is_killed_does_not_come_back()
+    public async Task Messages_acknowledged_before_every_worker_is_killed_do_not_return()
     {
         await using var broker = await DoneAsync(pause: TimeSpan.FromSeconds(1));
         foreach (var worker in system.Processes.Workers)
@@ -17,7 +17,7 @@ public sealed class AcknowledgementTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task What_was_done_just_before_every_worker_is_asked_to_stop_does_not_come_back()
+    public async Task Messages_answered_before_every_worker_stops_do_not_return()
     {
         await using var broker = await DoneAsync(pause: TimeSpan.Zero);
         await Task.WhenAll(system.Processes.Workers.Select(worker => worker.TerminateAsync(restart: false)));

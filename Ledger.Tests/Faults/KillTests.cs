@@ -30,7 +30,7 @@ public sealed class KillTests(FaultSystem system)
         [system.Processes.Postgres, system.Processes.RabbitMq, .. system.Processes.Apis, .. system.Processes.Workers], times: 1);
 
     [Fact]
-    public async Task A_batch_that_waits_for_a_lock_is_given_up_when_its_worker_is_killed()
+    public async Task Batch_that_waits_for_a_lock_is_rolled_back_when_its_worker_is_killed()
     {
         const string Waiting = "select count(*) from pg_stat_activity where application_name = 'Ledger.Worker' and wait_event_type = 'Lock'";
         await system.RecoveredAsync();

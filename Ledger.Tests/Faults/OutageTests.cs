@@ -17,7 +17,7 @@ namespace Ledger.Tests.Faults;
 public sealed class OutageTests(FaultSystem system)
 {
     [Fact]
-    public async Task Without_RabbitMQ_commands_are_recorded_readable_at_once_and_decided_when_it_is_back()
+    public async Task Without_RabbitMQ_commands_are_recorded_and_readable_and_are_decided_when_it_is_back()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -51,7 +51,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_PostgreSQL_that_only_reads_is_as_good_as_away_for_whoever_writes()
+    public async Task Read_only_PostgreSQL_counts_as_unavailable_for_writes()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -81,7 +81,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task Without_PostgreSQL_nothing_is_promised_and_the_same_key_posts_once_afterwards()
+    public async Task Without_PostgreSQL_the_answer_is_503_and_the_same_key_posts_once_afterwards()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -114,7 +114,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task Without_PostgreSQL_the_queue_is_measured_and_what_only_PostgreSQL_knows_is_not_reported()
+    public async Task Without_PostgreSQL_the_queue_is_measured_and_pending_commands_are_not()
     {
         // More than the workers take before they acknowledge: 64 each.
         const int Messages = 200;
@@ -145,7 +145,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task An_API_that_starts_without_PostgreSQL_calls_no_token_invalid()
+    public async Task API_that_starts_without_PostgreSQL_calls_no_token_invalid()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -181,7 +181,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task Without_a_worker_commands_wait_and_are_decided_when_there_is_one()
+    public async Task Without_a_worker_commands_wait_and_are_decided_by_the_next_one()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -198,7 +198,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_worker_that_stands_still_with_an_account_locked_does_not_keep_the_others_from_it()
+    public async Task Suspended_worker_with_a_locked_account_does_not_block_the_others()
     {
         const string Worker = "application_name = 'Ledger.Worker'";
         await system.RecoveredAsync();
@@ -246,7 +246,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task An_API_that_stands_still_in_transactions_of_its_own_keeps_nobody_from_what_they_hold()
+    public async Task Suspended_API_with_open_transactions_does_not_block_the_others()
     {
         const string Api = "application_name = 'Ledger.Api'";
         await system.RecoveredAsync();
@@ -303,7 +303,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task Pending_commands_that_cannot_be_read_are_set_aside_once_and_their_neighbours_are_posted()
+    public async Task Unreadable_pending_commands_become_dead_letters_once_and_their_neighbours_are_posted()
     {
         await system.RecoveredAsync();
         var market = await Market.OpenAsync(system.Database, users: 1);
@@ -348,7 +348,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_recorded_command_that_comes_to_a_worker_unreadable_is_set_aside_too()
+    public async Task Pending_command_that_reaches_a_worker_unreadable_becomes_a_dead_letter()
     {
         await system.RecoveredAsync();
         var market = await Market.OpenAsync(system.Database, users: 1);
@@ -374,7 +374,7 @@ public sealed class OutageTests(FaultSystem system)
     [Theory]
     [InlineData("deletes")]
     [InlineData("deletes and declares")]
-    public async Task A_command_queue_is_there_again_and_consumed_that_somebody(string act)
+    public async Task Deleted_command_queue_is_declared_and_consumed_again(string act)
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -407,7 +407,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_command_queue_that_somebody_declares_otherwise_is_told_of_once_and_made_anew_when_it_is_deleted()
+    public async Task Command_queue_with_other_arguments_is_logged_once_and_declared_anew_when_it_is_deleted()
     {
         const string Line = "A queue or exchange exists with other arguments than this version declares; delete it";
         await system.RecoveredAsync();
@@ -442,7 +442,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_RabbitMQ_that_refuses_the_login_is_told_of_once_with_the_option_and_taken_as_soon_as_it_does_not()
+    public async Task RabbitMQ_that_refuses_the_login_is_logged_once_with_the_option_and_used_when_it_accepts()
     {
         const string Line = "ConnectionStrings__messaging";
         await system.RecoveredAsync();
@@ -471,7 +471,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_PostgreSQL_that_refuses_the_login_is_told_of_once_with_the_option_and_taken_as_soon_as_it_does_not()
+    public async Task PostgreSQL_that_refuses_the_login_is_logged_once_with_the_option_and_used_when_it_accepts()
     {
         const string Line = "ConnectionStrings__ledgerdb";
         await system.RecoveredAsync();
@@ -507,7 +507,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_RabbitMQ_that_is_silent_is_noticed_by_workers_that_have_nothing_to_do()
+    public async Task Silent_RabbitMQ_is_noticed_by_idle_workers()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -531,7 +531,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_command_queue_that_is_full_loses_nothing_and_is_told_of_once()
+    public async Task Full_command_queue_loses_nothing_and_is_logged_once()
     {
         const string Line = "RabbitMQ refuses commands";
         const int Refused = 10;
@@ -575,7 +575,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_RabbitMQ_short_of_memory_keeps_no_client_waiting_and_takes_up_again_what_it_held()
+    public async Task RabbitMQ_low_on_memory_delays_no_client_and_delivers_its_messages_afterwards()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
@@ -612,7 +612,7 @@ public sealed class OutageTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task An_API_whose_messages_are_not_confirmed_says_so_and_is_well_again_by_itself()
+    public async Task API_without_confirms_reports_it_and_recovers_by_itself()
     {
         // As where a quorum queue has lost its leader, and most of its members.
         const string Queue = "list_to_atom(\"%2F_ledger.commands\")";

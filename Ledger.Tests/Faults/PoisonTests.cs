@@ -17,7 +17,7 @@ public sealed class PoisonTests(FaultSystem system)
     private const long Gate = 4_711;
 
     [Fact]
-    public async Task A_command_that_kills_its_worker_goes_to_the_dead_letters_and_all_around_it_are_posted()
+    public async Task Command_that_kills_its_worker_becomes_a_dead_letter_and_its_neighbours_are_posted()
     {
         await system.RecoveredAsync();
         var market = await Market.OpenAsync(system.Database, users: 3);
@@ -92,7 +92,7 @@ public sealed class PoisonTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_dead_letter_that_was_looked_at_and_is_moved_back_at_once_is_posted()
+    public async Task Dead_letter_that_was_read_and_moved_back_is_posted()
     {
         const int Looks = 5;
         await system.RecoveredAsync();
@@ -135,7 +135,7 @@ public sealed class PoisonTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task A_queue_of_dead_letters_that_takes_no_more_stops_nobody_and_nothing_is_lost_for_it()
+    public async Task Full_queue_of_dead_letters_stops_no_command_and_loses_nothing()
     {
         const int Bad = 8;
         await system.RecoveredAsync();
@@ -175,7 +175,7 @@ public sealed class PoisonTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task However_often_a_message_came_back_its_commands_are_posted()
+    public async Task Commands_are_posted_after_any_number_of_returns_of_their_message()
     {
         await system.RecoveredAsync();
         var market = await Market.OpenAsync(system.Database, users: 1);

@@ -10,7 +10,7 @@ public sealed class ShutdownTests(FaultSystem system)
     private static readonly TimeSpan Promised = TimeSpan.FromSeconds(5 + 2);
 
     [Fact]
-    public async Task A_worker_that_is_asked_to_stop_ends_in_time_and_no_client_notices()
+    public async Task Stopping_worker_ends_in_time_and_no_client_gets_an_error()
     {
         await system.RecoveredAsync();
         await using var load = await Load.StartAsync(system);
@@ -28,7 +28,7 @@ public sealed class ShutdownTests(FaultSystem system)
     }
 
     [Fact]
-    public async Task An_API_that_is_asked_to_stop_answers_what_it_has_accepted()
+    public async Task Stopping_API_answers_its_accepted_requests()
     {
         await system.RecoveredAsync();
         await using var load = await Load.StartAsync(system);

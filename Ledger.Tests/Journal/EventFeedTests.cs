@@ -9,7 +9,7 @@ namespace Ledger.Tests.Journal;
 public sealed class EventFeedTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_user_reads_its_own_transactions_each_once_in_the_order_of_its_balances_while_they_come()
+    public async Task User_follows_own_transactions_each_once_in_the_order_of_the_balances()
     {
         var (alice, bob) = (await system.NewUserAsync("10.00"), await system.NewUserAsync("10.00"));
         using var over = new CancellationTokenSource(TimeSpan.FromSeconds(3));
@@ -50,7 +50,7 @@ public sealed class EventFeedTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Staff_reads_everybodys_transactions_page_by_page()
+    public async Task Staff_reads_all_transactions_page_by_page()
     {
         var user = await system.NewUserAsync();
         var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
@@ -73,7 +73,7 @@ public sealed class EventFeedTests(LedgerSystem system)
     [InlineData("after=x")]
     [InlineData("limit=0")]
     [InlineData("limit=1001")]
-    public async Task A_place_that_is_none_is_refused(string query) =>
+    public async Task Invalid_place_is_refused(string query) =>
         (await (await system.NewUserAsync()).GetAsync($"events?{query}")).MustBe(400, "validation_failed");
 
     private static Guid IdOf(JsonElement item) => item.GetProperty("id").GetGuid();

@@ -14,7 +14,7 @@ public sealed class SealerTests(LedgerSystem system)
     private const int BlockLength = 1_000;
 
     [Fact]
-    public async Task Whatever_writers_do_at_once_the_journal_has_each_transaction_once_in_the_order_of_accounts_and_of_real_time()
+    public async Task Journal_has_each_transaction_once_in_the_order_of_accounts_and_of_real_time_under_concurrent_writers()
     {
         const int Writers = 10, Accounts = 12;
         await using var database = await system.FreshLedgerAsync();
@@ -83,7 +83,7 @@ public sealed class SealerTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Transactions_of_a_restored_dump_are_sealed_although_their_ids_are_of_another_cluster()
+    public async Task Transactions_of_a_restored_dump_with_ids_of_another_cluster_are_sealed()
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, 1);

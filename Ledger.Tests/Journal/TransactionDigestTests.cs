@@ -12,7 +12,7 @@ namespace Ledger.Tests.Journal;
 public sealed partial class TransactionDigestTests
 {
     [Fact]
-    public void The_digest_and_the_hash_are_those_of_the_test_vector()
+    public void Digest_and_hash_equal_the_test_vector()
     {
         var vector = JsonElement.Parse(Block().Match(File.ReadAllText(Path.Combine(Repository.Root, "docs/journal.md"))).Groups[1].Value);
         var fields = vector.GetProperty("fields").EnumerateArray().Select(field => field.GetString()).ToArray();

@@ -50,7 +50,7 @@ public sealed class AsyncApiTests
     private static readonly Transaction Failed = Bare with { Status = TransactionStatus.Failed, Rejection = null, Failure = "No worker could write it." };
 
     [Fact]
-    public void Events_have_the_fields_that_it_describes_and_no_others()
+    public void Events_have_exactly_the_described_fields()
     {
         var seen = new HashSet<string>();
         foreach (var message in TransactionEvents.Write([Full, Bare, Failed], new Currency("USD", "US Dollar", 2, Enabled: true)))
@@ -61,7 +61,7 @@ public sealed class AsyncApiTests
     }
 
     [Fact]
-    public void Names_are_those_of_the_broker()
+    public void Names_equal_those_of_RabbitMQ()
     {
         Assert.Equal(Topology.EventExchange, Document.Text("channels.events.bindings.amqp.exchange.name"));
         Assert.Equal(TransactionEvents.ContentType, Document.Text("components.messages.transactions.contentType"));
@@ -74,7 +74,7 @@ public sealed class AsyncApiTests
     }
 
     [Fact]
-    public void Kinds_are_those_that_there_are() => Assert.Equal(
+    public void Described_kinds_are_those_of_the_code() => Assert.Equal(
         Enum.GetValues<TransactionKind>().Select(kind => kind.Name()), Document.Items("components.schemas.transaction.properties.kind.enum").Select(kind => kind.ToString()));
 
     // As much of JSON Schema as the document uses.

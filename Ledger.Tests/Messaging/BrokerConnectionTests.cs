@@ -12,7 +12,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     private readonly RecordedLog _log = new();
 
     [Fact]
-    public async Task What_an_old_connection_has_still_to_say_does_not_block_the_new_one()
+    public async Task Late_notice_of_an_old_connection_does_not_block_the_new_one()
     {
         var factory = Intercepted<IConnectionFactory>.Around(await FactoryAsync());
         await using var broker = new BrokerConnection((IConnectionFactory)factory, _log.Of<BrokerConnection>());
@@ -36,7 +36,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_refused_login_names_the_option_and_is_no_connection()
+    public async Task Refused_login_names_the_option()
     {
         var factory = await FactoryAsync();
         factory.Password = "wrong";
@@ -49,7 +49,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_virtual_host_that_is_not_there_is_told_by_its_name_and_taken_once_it_is()
+    public async Task Missing_virtual_host_is_named_and_used_once_it_exists()
     {
         var factory = await FactoryAsync();
         factory.VirtualHost = $"test-{Guid.NewGuid():N}";
@@ -76,7 +76,7 @@ public sealed class BrokerConnectionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_connection_on_which_an_answer_did_not_come_in_time_is_not_used_again()
+    public async Task Connection_with_a_call_that_timed_out_is_not_used_again()
     {
         await using var broker = new BrokerConnection(await FactoryAsync(), _log.Of<BrokerConnection>());
         var connection = await broker.OpenAsync(TestContext.Current.CancellationToken);

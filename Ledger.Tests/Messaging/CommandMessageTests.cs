@@ -13,7 +13,7 @@ namespace Ledger.Tests.Messaging;
 public sealed class CommandMessageTests(LedgerSystem system)
 {
     [Fact]
-    public async Task An_envelope_that_comes_three_times_is_posted_once()
+    public async Task Envelope_delivered_three_times_is_posted_once()
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -36,7 +36,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     [InlineData("an amount beyond the limit")]
     [InlineData("a transfer to oneself")]
     [InlineData("metadata that is no JSON")]
-    public async Task A_command_that_cannot_be_posted_goes_to_the_dead_letters_and_its_neighbours_are_posted(string fault)
+    public async Task Command_that_cannot_be_posted_becomes_a_dead_letter_and_its_neighbours_are_posted(string fault)
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -68,7 +68,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_command_that_cannot_be_read_goes_to_the_dead_letters_and_its_neighbours_are_posted()
+    public async Task Unreadable_command_becomes_a_dead_letter_and_its_neighbours_are_posted()
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -113,7 +113,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_stored_transaction_of_an_unknown_kind_is_shown_as_it_is()
+    public async Task Stored_transaction_of_an_unknown_kind_is_listed()
     {
         var user = await system.NewUserAsync();
         var database = await system.DatabaseAsync();
@@ -149,7 +149,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     [InlineData(true, null, 7, 8)]
     [InlineData(true, 3, 7, 8)]
     [InlineData(true, null, null, 1)]
-    public void A_messages_deliveries_are_counted_as_RabbitMQ_3_and_4_count_them(bool isRedelivered, int? delivered, int? acquired, long number)
+    public void Deliveries_are_counted_by_the_headers_of_RabbitMQ_3_and_4(bool isRedelivered, int? delivered, int? acquired, long number)
     {
         var headers = new Dictionary<string, object?>();
         if (delivered is { } count)
@@ -168,7 +168,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     [InlineData("{\"commands\":null}")]
     [InlineData("{\"commands\":[null]}")]
     [InlineData("{\"commands\":[{}]}")]
-    public async Task A_message_that_is_no_envelope_goes_to_the_dead_letters_and_the_queue_moves_on(string text)
+    public async Task Message_that_is_not_an_envelope_becomes_a_dead_letter_and_later_messages_are_posted(string text)
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -186,7 +186,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     [InlineData("many")]
     [InlineData(true)]
     [InlineData(null)]
-    public async Task A_message_is_posted_whatever_its_sender_says_of_its_deliveries(object? count)
+    public async Task Delivery_count_of_the_sender_is_ignored(object? count)
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -201,7 +201,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_dead_letter_is_kept_however_often_somebody_looks_at_it()
+    public async Task Dead_letter_is_kept_after_many_reads()
     {
         await using var connection = await new ConnectionFactory { Uri = await system.BrokerAsync() }.CreateConnectionAsync();
         await using var channel = await connection.CreateChannelAsync(
@@ -231,7 +231,7 @@ public sealed class CommandMessageTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Commands_with_all_the_text_that_they_may_have_are_relayed_posted_and_announced_however_many_wait()
+    public async Task Many_pending_commands_with_the_longest_text_are_relayed_posted_and_published()
     {
         var market = await MarketAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());

@@ -11,7 +11,7 @@ namespace Ledger.Tests.Messaging;
 public sealed class EventTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Decided_transactions_are_announced_under_their_status_and_currency()
+    public async Task Decided_transactions_are_published_under_their_status_and_currency()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 2);
         var (alice, bob) = (market.Users[0], market.Users[1]);
@@ -48,7 +48,7 @@ public sealed class EventTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task What_the_API_answers_is_announced_too()
+    public async Task Answered_commands_are_published()
     {
         var user = await system.NewUserAsync();
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
@@ -60,7 +60,7 @@ public sealed class EventTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_subscribers_queue_that_is_full_holds_up_nobody()
+    public async Task Full_queue_of_a_subscriber_delays_no_command()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
         await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());

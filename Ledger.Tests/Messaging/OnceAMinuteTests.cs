@@ -6,7 +6,7 @@ namespace Ledger.Tests.Messaging;
 public sealed class OnceAMinuteTests
 {
     [Fact]
-    public void What_lasts_is_told_at_once_and_then_once_a_minute()
+    public void Lasting_reason_is_due_at_once_and_then_once_a_minute()
     {
         var clock = new Clock();
         var telling = new OnceAMinute(clock);
@@ -22,7 +22,7 @@ public sealed class OnceAMinuteTests
     }
 
     [Fact]
-    public void Another_reason_is_told_at_once()
+    public void Other_reason_is_due_at_once()
     {
         var telling = new OnceAMinute(new Clock());
 

@@ -10,7 +10,7 @@ namespace Ledger.Tests.Messaging;
 public sealed class OutgoingQueueTests
 {
     [Fact]
-    public void A_full_queue_says_so_and_takes_a_command_again_once_one_was_sent()
+    public void Full_queue_refuses_a_command_until_one_was_sent()
     {
         var queue = new OutgoingQueue(2);
 
@@ -26,7 +26,7 @@ public sealed class OutgoingQueueTests
     }
 
     [Fact]
-    public void A_command_that_finds_no_room_has_a_span_that_ends_at_once()
+    public void Span_of_a_refused_command_ends_at_once()
     {
         using var request = new Activity("request").SetIdFormat(ActivityIdFormat.W3C).Start();
         request.ActivityTraceFlags = ActivityTraceFlags.Recorded;

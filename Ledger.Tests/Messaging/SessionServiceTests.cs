@@ -9,7 +9,7 @@ public sealed class SessionServiceTests
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
     [Fact]
-    public async Task It_is_tried_quickly_first_and_every_five_seconds_in_the_end()
+    public async Task Pauses_between_sessions_grow_to_five_seconds()
     {
         var attempts = (await RunAsync(100, _ => throw new IOException("Connection refused"))).Attempts;
 
@@ -23,7 +23,7 @@ public sealed class SessionServiceTests
     }
 
     [Fact]
-    public async Task It_is_tried_quickly_again_once_a_session_was_open()
+    public async Task Pauses_are_short_again_after_an_open_session()
     {
         var pauses = Pauses((await RunAsync(100, session =>
         {
@@ -37,11 +37,11 @@ public sealed class SessionServiceTests
     }
 
     [Fact]
-    public async Task A_session_that_returns_is_followed_at_once() =>
+    public async Task Session_that_returns_is_followed_by_the_next_at_once() =>
         Assert.All(Pauses((await RunAsync(10, _ => { })).Attempts), pause => Assert.Equal(TimeSpan.Zero, pause));
 
     [Fact]
-    public async Task A_reason_that_stays_the_same_is_told_once_a_minute_and_another_one_at_once()
+    public async Task Same_reason_is_logged_once_a_minute_and_another_at_once()
     {
         var (attempts, told) = await RunAsync(100, session => throw new IOException(session.Attempts <= 50 ? "Connection refused" : "ACCESS_REFUSED"));
 

@@ -134,7 +134,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Everybodys_rows_are_shown_to_staff_that_asks_for_them_and_to_no_other()
+    public async Task All_rows_are_visible_only_to_staff_that_asks_for_them()
     {
         var user = await BusyUserAsync();
         await using var api = await ApiRoleAsync();

@@ -13,7 +13,7 @@ namespace Ledger.Tests.Posting;
 public sealed class BatchAnswererTests(LedgerSystem system)
 {
     [Fact]
-    public async Task A_batch_whose_database_is_away_since_the_commit_is_announced_when_it_is_back()
+    public async Task Batch_is_answered_when_PostgreSQL_is_back_after_its_commit()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
         await using var listening = await Broker.ConnectAsync(await system.BrokerAsync());

@@ -11,7 +11,7 @@ namespace Ledger.Tests.Posting;
 public sealed class BatchPosterTests(LedgerSystem system)
 {
     [Fact]
-    public async Task Plans_that_were_made_while_there_were_few_accounts_read_no_more_when_there_are_many()
+    public async Task Plans_made_for_small_tables_use_indexes_on_large_ones()
     {
         const int Few = 300, Users = 3_000, Batches = 50;
         await using var database = await system.FreshLedgerAsync();
@@ -41,7 +41,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Tries_of_a_command_alone_that_a_stop_cut_short_do_not_count()
+    public async Task Cancelled_attempts_to_post_a_command_alone_do_not_count()
     {
         const int MaxAttempts = 2;
         await using var database = await system.FreshLedgerAsync();
@@ -74,7 +74,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_command_that_was_set_aside_is_not_tried_again_within_the_hour_and_anew_after_it()
+    public async Task Dead_letter_is_not_tried_within_an_hour_and_starts_with_no_attempts_after_it()
     {
         const int MaxAttempts = 2;
         await using var database = await system.FreshLedgerAsync();

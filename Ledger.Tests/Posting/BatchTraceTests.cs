@@ -12,7 +12,7 @@ namespace Ledger.Tests.Posting;
 public sealed class BatchTraceTests
 {
     [Fact]
-    public void A_traced_command_that_stands_twice_in_a_batch_has_two_spans_each_ended_with_its_own_outcome()
+    public void Traced_command_that_occurs_twice_in_a_batch_has_two_spans_with_their_own_outcomes()
     {
         var trace = ActivityTraceId.CreateRandom();
         var ended = new ConcurrentQueue<Activity>();

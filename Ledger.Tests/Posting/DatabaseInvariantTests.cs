@@ -18,14 +18,14 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("update ledger.accounts set kind = 'settlement' where id = $1", "accounts_kind_shape")]
     [InlineData("update ledger.accounts set kind = 'other' where id = $1", null)]
     [InlineData("update ledger.accounts set status = 'shut' where id = $1", null)]
-    public async Task A_users_account_keeps_its_shape_and_never_goes_below_zero(string sql, string? constraint)
+    public async Task Account_of_a_user_keeps_its_shape_and_stays_within_its_limit(string sql, string? constraint)
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, constraint, sql, account);
     }
 
     [Fact]
-    public async Task Entries_take_no_account_below_zero()
+    public async Task Entries_cannot_take_an_account_below_its_limit()
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, "accounts_within_limit", BothSides("$1, $2, -1001, -1"), account, market.Currency);
@@ -37,7 +37,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("update ledger.accounts set last_posted_at = now() where id = $1")]
     [InlineData("insert into ledger.accounts (id, kind, owner_id, name, currency, posted) select gen_random_uuid(), 'user', owner_id, 'main', 'USD', 1 from ledger.accounts where id = $1")]
     [InlineData("insert into ledger.accounts (id, kind, owner_id, name, currency, held) select gen_random_uuid(), 'user', owner_id, 'main', 'USD', 1 from ledger.accounts where id = $1")]
-    public async Task A_balance_is_moved_by_entries_alone_and_a_held_amount_by_hold_changes(string sql)
+    public async Task Only_entries_move_a_balance_and_only_hold_changes_move_a_held_amount(string sql)
     {
         var (market, account) = await AccountAsync();
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, account)).SqlState);
@@ -66,7 +66,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_user_has_one_account_of_a_name_in_a_currency()
+    public async Task User_has_one_account_per_name_and_currency()
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, "accounts_of_owner",
@@ -74,7 +74,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task There_is_no_account_without_its_owner_or_currency()
+    public async Task Account_needs_an_existing_owner_and_currency()
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, "accounts_owner_id_fkey",
@@ -91,7 +91,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Entries_sum_to_zero_in_each_currency_not_across_them()
+    public async Task Entries_sum_to_zero_in_each_currency()
     {
         var (market, account) = await AccountAsync();
         var (other, foreign) = await AccountAsync();
@@ -102,7 +102,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task The_last_entry_of_an_account_says_what_the_account_says()
+    public async Task Last_entry_of_an_account_has_the_balance_of_the_account()
     {
         var (market, account) = await AccountAsync();
         // The account had 1000, and has 1005 now.
@@ -111,7 +111,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_last_entry_that_is_wrong_does_not_hide_behind_one_before_it_that_is_right()
+    public async Task Wrong_last_entry_is_found_after_a_right_one()
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, "entries_agree_with_account", $"""
@@ -130,7 +130,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [Theory]
     [InlineData("-1 hour")]
     [InlineData("0")]
-    public async Task An_entry_is_later_than_the_one_before_it(string later)
+    public async Task Entry_is_later_than_the_previous_entry_of_its_account(string later)
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, "entries_agree_with_account", BothSides("$1, $2, 5, 1005")
@@ -138,7 +138,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_entry_stands_on_an_account_of_its_currency()
+    public async Task Entry_has_the_currency_of_its_account()
     {
         var (market, account) = await AccountAsync();
         var (other, _) = await AccountAsync();
@@ -147,7 +147,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_entry_of_another_currency_does_not_hide_behind_a_right_one()
+    public async Task Entry_of_another_currency_is_found_beside_a_right_one()
     {
         var (market, account) = await AccountAsync();
         var (other, _) = await AccountAsync();
@@ -164,7 +164,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_entry_belongs_to_a_posted_transaction_of_its_time_that_lists_its_account()
+    public async Task Entry_belongs_to_a_posted_transaction_of_its_time_that_lists_its_account()
     {
         var (market, account) = await AccountAsync();
         await RefusedAsync(market, "entries_of_transaction",
@@ -189,7 +189,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("voided", 5, "hold_changes_direction")]
     [InlineData("captured", -601, null)]
     [InlineData("stolen", -5, null)]
-    public async Task A_hold_changes_by_what_there_is(string change, long amount, string? constraint)
+    public async Task Hold_releases_no_more_than_remains(string change, long amount, string? constraint)
     {
         var (market, _) = await AccountAsync();
         var hold = await Holding.OpenAsync(market, market.Users[0], 600);
@@ -199,7 +199,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_hold_that_has_ended_does_not_change()
+    public async Task Ended_hold_cannot_change()
     {
         var (market, account) = await AccountAsync();
         var hold = await Holding.OpenAsync(market, market.Users[0], 600);
@@ -219,7 +219,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("delete from ledger.holds where id = $1")]
     [InlineData("delete from ledger.hold_changes where hold_id = $1")]
     [InlineData("update ledger.hold_changes set amount = 1 where hold_id = $1")]
-    public async Task A_hold_is_changed_by_hold_changes_alone(string sql)
+    public async Task Only_hold_changes_change_a_hold(string sql)
     {
         var (market, _) = await AccountAsync();
         var hold = await Holding.OpenAsync(market, market.Users[0], 600);
@@ -227,7 +227,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_credit_limit_is_not_lowered_below_what_is_used()
+    public async Task Credit_limit_cannot_be_lowered_below_its_use()
     {
         var (market, account) = await AccountAsync();
         await Books.ExecuteAsync(market.Database, "update ledger.accounts set credit_limit = 500 where id = $1", account);
@@ -246,7 +246,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("update ledger.journal set sequence = sequence + 1 where transaction_id = $1")]
     [InlineData("delete from ledger.blocks where number > 0 or hash = decode(replace($1::text, '-', ''), 'hex')")]
     [InlineData("delete from ledger.accounts where id = $1")]
-    public async Task History_is_neither_changed_nor_deleted(string sql)
+    public async Task History_cannot_be_changed_or_deleted(string sql)
     {
         var (market, account) = await AccountAsync();
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, sql, account)).SqlState);
@@ -256,7 +256,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("ledger.entries")]
     [InlineData("ledger.transactions")]
     [InlineData("ledger.accounts")]
-    public async Task History_is_not_truncated(string table)
+    public async Task History_cannot_be_truncated(string table)
     {
         var (market, _) = await AccountAsync();
         Assert.Equal(PostgresErrorCodes.RestrictViolation, (await RefusedAsync(market, null, $"truncate {table} cascade")).SqlState);
@@ -270,7 +270,7 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("deposit", "pending", 5, null)]
     [InlineData("deposit", "failed", 5, null)]
     [InlineData("barter", "posted", 5, null)]
-    public async Task A_transaction_has_a_kind_an_amount_and_a_reason_if_and_only_if_rejected(string kind, string status, long amount, string? rejection)
+    public async Task Transaction_has_a_kind_an_amount_and_a_rejection_code_if_and_only_if_it_is_rejected(string kind, string status, long amount, string? rejection)
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, null, """
@@ -286,14 +286,14 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     [InlineData("TOOLONGFORACODE", 2)]
     [InlineData("TST1", -1)]
     [InlineData("TST1", 13)]
-    public async Task A_currency_has_a_code_and_an_exponent_that_can_be_used(string code, int exponent)
+    public async Task Currency_has_a_valid_code_and_exponent(string code, int exponent)
     {
         var (market, _) = await AccountAsync();
         await RefusedAsync(market, null, "insert into ledger.currencies values ($1, 'No', $2, true)", code, (short)exponent);
     }
 
     [Fact]
-    public async Task A_new_currency_has_all_its_settlement_accounts()
+    public async Task New_currency_has_all_of_its_settlement_accounts()
     {
         var (market, _) = await AccountAsync();
         Assert.Equal(PostingEngine.SettlementShards, await Books.NumberAsync(

@@ -15,7 +15,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
     private const long Forbidden = 666;
 
     [Fact]
-    public async Task A_command_that_cannot_be_written_is_stored_as_failed_and_posts_nothing_when_its_message_is_moved_back()
+    public async Task Command_that_cannot_be_written_is_stored_as_failed_and_posts_nothing_when_its_message_is_moved_back()
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
@@ -42,7 +42,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
     [InlineData("metadata")]
     [InlineData("key")]
     [InlineData("amount")]
-    public async Task A_command_whose_own_words_cannot_be_stored_is_stored_as_failed_without_them(string what)
+    public async Task Command_whose_text_cannot_be_stored_is_stored_as_failed_without_it(string what)
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
@@ -61,7 +61,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_pending_command_that_fails_waits_for_an_operator_whose_retry_posts_it()
+    public async Task Failed_pending_command_waits_for_an_operator_whose_retry_posts_it()
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
@@ -81,7 +81,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
 
         Assert.Equal(1, await ExecuteAsync(database, FailedCommands.Retry(command.Id)));
         var due = Assert.Single((await PendingCommands.TakeDueAsync(database, 10, TimeSpan.FromSeconds(1), CancellationToken.None)).Commands);
-        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Outcome!.Status);
+        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due.Command }, CancellationToken.None))[0].Outcome!.Status);
         Assert.Equal(Forbidden, await market.BalanceAsync(market.Users[0]));
         Assert.Equal(0, await ExecuteAsync(database, FailedCommands.Retry(command.Id)));
     }
@@ -89,7 +89,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
     [Theory]
     [InlineData(24, true)]
     [InlineData(0, false)]
-    public async Task A_pending_command_that_fails_ends_as_failed_when_an_operator_drops_it_or_its_time_is_over(double hours, bool isDropped)
+    public async Task Failed_pending_command_ends_as_failed_when_an_operator_drops_it_or_its_time_is_over(double hours, bool isDropped)
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);
@@ -122,7 +122,7 @@ public sealed class FailedCommandTests(LedgerSystem system)
     [Theory]
     [InlineData(0.3, "")]
     [InlineData(600, "-c statement_timeout=300")]
-    public async Task One_locked_account_holds_up_its_own_command_and_no_other(double lockSeconds, string options)
+    public async Task Locked_account_delays_only_its_own_command(double lockSeconds, string options)
     {
         const int Users = 11;
         await using var owner = await system.FreshLedgerAsync();
@@ -149,12 +149,12 @@ public sealed class FailedCommandTests(LedgerSystem system)
         // It is pending, and comes again by the relay.
         await Books.ExecuteAsync(owner, "update ledger.pending_commands set due_at = now()");
         var due = Assert.Single((await PendingCommands.TakeDueAsync(owner, 10, TimeSpan.FromSeconds(1), CancellationToken.None)).Commands);
-        Assert.Equal(commands[0], due);
-        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due }, CancellationToken.None))[0].Outcome!.Status);
+        Assert.Equal(commands[0], due.Command);
+        Assert.Equal(TransactionStatus.Posted, (await poster.PostAsync(new[] { due.Command }, CancellationToken.None))[0].Outcome!.Status);
     }
 
     [Fact]
-    public async Task The_relay_leaves_what_is_being_decided_and_waits_twice_as_long_each_time()
+    public async Task Relay_skips_commands_that_are_being_decided_and_doubles_its_pause_each_time()
     {
         await using var database = await system.FreshLedgerAsync();
         var market = await Market.OpenAsync(database, users: 1);

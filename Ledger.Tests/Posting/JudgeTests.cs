@@ -38,7 +38,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void An_account_goes_below_zero_by_its_credit_limit_and_no_further()
+    public void Account_goes_below_zero_down_to_its_credit_limit()
     {
         AccountState[] accounts = [Account(posted: 10) with { CreditLimit = 30 }, Account()];
 
@@ -69,7 +69,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void A_plan_that_fails_in_its_last_movement_changes_nothing_and_names_the_movement()
+    public void Plan_that_fails_in_its_last_movement_changes_nothing_and_names_the_movement()
     {
         AccountState[] accounts = [Account(posted: 100), Account(), Account()];
         var before = (AccountState[])accounts.Clone();
@@ -82,7 +82,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void A_movement_spends_what_the_movement_before_it_brought()
+    public void Movement_spends_the_amount_of_an_earlier_movement()
     {
         AccountState[] accounts = [Account(posted: 100), Account(), Account()];
 
@@ -93,7 +93,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void A_capture_spends_what_it_releases()
+    public void Capture_spends_the_amount_that_it_releases()
     {
         AccountState[] accounts = [Account(posted: 100, held: 80), Account()];
 
@@ -103,7 +103,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void A_hold_needs_what_is_available()
+    public void Hold_above_the_available_balance_is_rejected()
     {
         AccountState[] accounts = [Account(posted: 100, held: 80)];
 
@@ -119,7 +119,7 @@ public sealed class JudgeTests
     [InlineData(long.MinValue)]
     [InlineData(Currency.MaxAmount + 1)]
     [InlineData(long.MaxValue)]
-    public void An_amount_that_no_command_may_have_is_not_judged(long amount)
+    public void Amount_out_of_range_is_an_error(long amount)
     {
         AccountState[] accounts = [Account(posted: 100), Account()];
 
@@ -157,7 +157,7 @@ public sealed class JudgeTests
     }
 
     [Fact]
-    public void Any_sequence_of_plans_ends_as_naive_accounting_does() => Law.HoldsForSequences(Plans, plans =>
+    public void Any_sequence_of_plans_gives_the_balances_of_the_naive_ledger() => Law.HoldsForSequences(Plans, plans =>
     {
         var accounts = Accounts();
         var naive = Naive();
@@ -185,7 +185,7 @@ public sealed class JudgeTests
     });
 
     [Fact]
-    public void Any_sequence_of_plans_can_be_taken_back_together() => Law.HoldsForSequences(
+    public void Any_sequence_of_plans_can_be_undone_together() => Law.HoldsForSequences(
         from plan in Plans from isCommitted in Gen.Elements(true, false, false) select (plan, isCommitted),
         sequence =>
         {

@@ -26,7 +26,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_command_that_comes_twice_in_one_batch_and_again_later_is_posted_once()
+    public async Task Command_delivered_twice_in_one_batch_and_again_later_is_posted_once()
     {
         var market = await MarketAsync(users: 1);
         var deposit = market.Deposit(market.Users[0], 500);
@@ -43,7 +43,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_key_in_one_batch_stands_for_its_first_command_and_for_one_body()
+    public async Task Idempotency_key_in_one_batch_stands_for_its_first_command()
     {
         var market = await MarketAsync(users: 2);
         var (alice, bob) = (market.Users[0], market.Users[1]);
@@ -58,7 +58,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_rejection_is_stored_and_stays_although_the_money_comes_later()
+    public async Task Rejection_is_stored_and_final_although_money_arrives_later()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
@@ -84,7 +84,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Nothing_moves_on_a_frozen_account()
+    public async Task No_money_moves_on_a_frozen_account()
     {
         var market = await MarketAsync(users: 2);
         var (frozen, other) = (market.Users[0], market.Users[1]);
@@ -113,7 +113,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_balance_does_not_overflow_whatever_the_batches()
+    public async Task Balance_does_not_overflow_in_any_sequence_of_batches()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
@@ -130,7 +130,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task No_money_moves_in_a_currency_that_is_disabled_or_unknown()
+    public async Task No_money_moves_in_a_disabled_or_unknown_currency()
     {
         var market = await MarketAsync(users: 1);
         await PostAsync(market, market.Deposit(market.Users[0], 100));
@@ -143,7 +143,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_transfer_to_nobody_is_rejected()
+    public async Task Transfer_without_a_known_recipient_is_rejected()
     {
         var market = await MarketAsync(users: 1);
         await PostAsync(market, market.Deposit(market.Users[0], 100));
@@ -154,7 +154,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_transfer_to_oneself_is_not_posted()
+    public async Task Transfer_to_the_sender_is_not_posted()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
@@ -167,7 +167,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_batch_that_cannot_be_written_leaves_nothing()
+    public async Task Batch_that_cannot_be_written_leaves_no_trace()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
@@ -182,7 +182,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_pending_command_is_gone_in_the_commit_that_decides_it()
+    public async Task Pending_command_is_deleted_by_the_commit_that_decides_it()
     {
         var market = await MarketAsync(users: 1);
         var command = market.Deposit(market.Users[0], 100, key: "p");
@@ -200,7 +200,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Any_sequence_of_batches_decides_as_naive_accounting_does()
+    public async Task Any_sequence_of_batches_gives_the_decisions_of_the_naive_ledger()
     {
         var database = await system.DatabaseAsync();
         Law.HoldsForSequences(Orders, orders => CompareAsync(database, orders).GetAwaiter().GetResult(), cases: 60);
@@ -208,7 +208,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Several_engines_on_the_same_accounts_never_spend_what_is_not_there()
+    public async Task Several_engines_on_the_same_accounts_never_overspend()
     {
         const int Engines = 6;
         var market = await MarketAsync(users: 3);
@@ -242,7 +242,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
 
     /// <summary>Users' accounts are locked before they are read; a settlement account is not, and is added to by whoever comes.</summary>
     [Fact]
-    public async Task Several_engines_that_meet_on_settlement_accounts_alone_lose_nothing()
+    public async Task Several_engines_that_share_only_settlement_accounts_lose_nothing()
     {
         const int Engines = 8, Batches = 60;
         var market = await MarketAsync(users: Engines);
@@ -255,7 +255,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Several_engines_that_get_the_same_commands_post_each_once()
+    public async Task Several_engines_with_the_same_commands_post_each_once()
     {
         const int Engines = 5;
         var market = await MarketAsync(users: 4);
@@ -278,7 +278,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task An_accounts_entries_stand_in_the_order_of_their_posting()
+    public async Task Entries_of_an_account_are_in_the_order_of_posting()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
@@ -294,7 +294,7 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task A_transaction_is_later_than_the_last_entries_of_its_own_accounts_although_the_clock_went_back()
+    public async Task Transaction_is_later_than_the_last_entries_of_its_accounts_although_the_clock_went_back()
     {
         // Of its own: what is in the future would break a rule of the shared one.
         await using var database = await system.FreshLedgerAsync();

@@ -1,4 +1,5 @@
 using Ledger.Tests.Harness;
+using Npgsql;
 
 namespace Ledger.Tests.Transactions;
 
@@ -54,4 +55,26 @@ public sealed class PreferTests(LedgerSystem system)
     [InlineData("return=minimal")]
     public async Task Unknown_preference_is_ignored(string prefer) =>
         (await (await system.NewUserAsync()).DepositAsync("5.00", prefer: prefer)).MustBe(201);
+
+    [Fact]
+    public async Task Client_that_waits_for_a_locked_account_is_answered_when_its_command_is_posted()
+    {
+        var database = await system.DatabaseAsync();
+        var user = await system.NewUserAsync("1.00");
+        Task<Answer> deposit;
+        await using (var connection = await database.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await using var take = new NpgsqlCommand("select from ledger.accounts where owner_id = $1 for update", connection) { Parameters = { new() { Value = user.Id } } };
+            await take.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+            deposit = user.DepositAsync("1.00", prefer: "wait=60");
+            // The worker has left the command to the relay.
+            await Eventually.TrueAsync(async () => await Books.NumberAsync(
+                database, "select count(*) from ledger.pending_commands where owner_id = $1 and reply_to is not null", user.Id) == 1);
+        }
+
+        // Long before the end of its wait.
+        (await deposit.WaitAsync(TimeSpan.FromSeconds(40), TestContext.Current.CancellationToken)).MustBe(201);
+        Assert.Equal(2, await user.BalanceAsync());
+    }
 }

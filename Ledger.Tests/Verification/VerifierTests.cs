@@ -75,7 +75,7 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
     }
 
     [Fact]
-    public async Task All_breaches_are_counted_and_as_many_are_listed_as_asked_for()
+    public async Task All_violations_are_counted_and_the_requested_number_is_listed()
     {
         var report = await VerifyAfterAsync("update ledger.accounts set held = -1 where kind = 'settlement' and currency = 'JPY'", maxRows: 2);
 
@@ -85,7 +85,7 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
     }
 
     [Fact]
-    public async Task A_command_that_waits_for_less_than_the_limit_is_no_breach() =>
+    public async Task Command_that_waits_for_less_than_the_limit_breaks_no_rule() =>
         Assert.True((await VerifyAfterAsync("""
             insert into ledger.pending_commands (id, principal_id, version, kind, created_at, command, recorded_at) values (gen_random_uuid(), gen_random_uuid(), 1, 'deposit', now(), '{}', now() - interval '30 seconds')
             """)).IsClean);

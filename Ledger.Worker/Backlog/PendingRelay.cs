@@ -88,7 +88,7 @@ internal sealed partial class PendingRelay(
         if (commands.Count + unreadable.Count == 0)
             return false;
 
-        var published = 0;
+        var unpublished = commands.Select(due => due.Command.Id).ToHashSet();
         try
         {
             var properties = new BasicProperties
@@ -97,11 +97,15 @@ internal sealed partial class PendingRelay(
                 ContentType = "application/json",
                 Headers = new Dictionary<string, object?> { [Topology.RelayedHeader] = true },
             };
-            foreach (var envelope in Envelope.Split(commands))
+            foreach (var waiting in commands.GroupBy(due => due.ReplyTo, due => due.Command))
             {
-                var body = JsonSerializer.SerializeToUtf8Bytes(envelope, MessageJson.Default.Envelope);
-                await broker.PublishCommandsAsync(channel, properties, body, cancellationToken);
-                published += envelope.Commands.Count;
+                properties.ReplyTo = waiting.Key;
+                foreach (var envelope in Envelope.Split(waiting))
+                {
+                    var body = JsonSerializer.SerializeToUtf8Bytes(envelope, MessageJson.Default.Envelope);
+                    await broker.PublishCommandsAsync(channel, properties, body, cancellationToken);
+                    unpublished.ExceptWith(envelope.Commands.Select(command => command.Id));
+                }
             }
             foreach (var command in unreadable)
                 await SetAsideAsync(command, channel, cancellationToken);
@@ -110,11 +114,11 @@ internal sealed partial class PendingRelay(
         {
             // A command that was marked as failed is not due.
             await PendingCommands.ReturnAsync(
-                database, [.. commands.Skip(published).Select(command => command.Id), .. unreadable.Select(command => command.Id)], CancellationToken.None);
+                database, [.. unpublished, .. unreadable.Select(command => command.Id)], CancellationToken.None);
             throw;
         }
-        if (published > 0)
-            LogRelayed(published);
+        if (commands.Count > 0)
+            LogRelayed(commands.Count);
         return commands.Count + unreadable.Count == options.Value.RelayBatch;
     }
 

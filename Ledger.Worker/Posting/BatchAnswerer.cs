@@ -37,6 +37,7 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
     /// </returns>
     public async Task<IReadOnlySet<ulong>> AnswerAsync(PostedBatch batch, IChannel publishing, IChannel replying, CancellationToken cancellationToken)
     {
+        await KeepReplyQueuesAsync(batch.Answers, cancellationToken);
         using (batch.Trace?.StartStep("send replies", batch.Answers.Count, ActivityKind.Producer))
             await ReplyAsync(batch.Answers, replying, cancellationToken);
         using (batch.Trace?.StartStep("send ledger.events", batch.Answers.Count, ActivityKind.Producer))
@@ -55,6 +56,14 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
             await channel.BasicPublishAsync(
                 "", instance.Key, mandatory: false, ReplyProperties, JsonSerializer.SerializeToUtf8Bytes(replies, MessageJson.Default.Replies), cancellationToken);
         }
+    }
+
+    // The relay publishes these commands again, and the worker that decides one replies to the process that still waits.
+    private async Task KeepReplyQueuesAsync(IReadOnlyList<Answer> answers, CancellationToken cancellationToken)
+    {
+        foreach (var waiting in answers.Where(answer => answer is { ReplyTo: not null, Decision: { Kind: DecisionKind.Undecided, Failure: null } })
+            .GroupBy(answer => answer.ReplyTo!, answer => answer.Decision.Command.Id))
+            await AskAsync(() => PendingCommands.ReplyToAsync(database, [.. waiting], waiting.Key, cancellationToken), cancellationToken);
     }
 
     // The API answers 202 for an undecided command when the wait ends.

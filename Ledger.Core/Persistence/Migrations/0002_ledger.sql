@@ -128,8 +128,9 @@ create table ledger.idempotency_keys (
 );
 
 -- Commands whose answer was 202: accepted, not decided. The worker removes a row in the commit that decides it; the relay publishes
--- what the queue has not, when it is due. A failed one waits for an operator until ends_at, and ends as failed then. The columns are the command's own fields: who records
--- a command cannot say another thing in it.
+-- what the queue has not, when it is due. A failed one waits for an operator until ends_at, and ends as failed then. The columns are the
+-- command's own fields: a recorded command cannot say another thing in them. reply_to: the reply queue of the API process that still
+-- waits for a command which a worker left to the relay.
 create table ledger.pending_commands (
     id           uuid primary key,
     principal_id uuid not null,
@@ -142,6 +143,7 @@ create table ledger.pending_commands (
     recorded_at  timestamptz not null default clock_timestamp(),
     due_at       timestamptz not null default clock_timestamp(),
     relays       integer not null default 0 check (relays >= 0),
+    reply_to     text,
     failure      text,
     failed_at    timestamptz,
     ends_at      timestamptz,

@@ -70,7 +70,7 @@ grant insert (id, kind, status, principal_id, owner_id, recipient_id, account_id
 grant insert (account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at) on ledger.entries to ledger_worker;
 grant insert on ledger.idempotency_keys, ledger.verifications to ledger_worker;
 grant insert (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at),
-    update (due_at, relays, failure, failed_at, ends_at), delete on ledger.pending_commands to ledger_worker;
+    update (due_at, relays, reply_to, failure, failed_at, ends_at), delete on ledger.pending_commands to ledger_worker;
 grant insert, update, delete on ledger.attempts to ledger_worker;
 
 -- The caller whom the API's transaction reads and writes for; null if it did not say.
