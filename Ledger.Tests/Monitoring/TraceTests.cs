@@ -73,7 +73,9 @@ public sealed class TraceTests(LedgerSystem system)
             await Eventually.TrueAsync(
                 async () =>
                 {
-                    (await client.PostAsync("deposits", new { currency = "USD", amount = "1.00" }, user.Token, ("traceparent", Parent(trace)))).MustBe(202);
+                    var answer = await client.PostAsync("deposits", new { currency = "USD", amount = "1.00" }, user.Token, ("traceparent", Parent(trace)));
+                    // 201 if the relay and a worker are faster than the answer.
+                    Assert.True(answer.Status is 201 or 202, answer.Text);
                     return fromWorker.Spans.Any(span => span is { Source: "Ledger", Name: "process deposit" } && span.TraceId == trace);
                 },
                 otherwise: () => $"The worker's spans: {string.Join(", ", fromWorker.Spans)}.");
@@ -115,7 +117,7 @@ public sealed class TraceTests(LedgerSystem system)
         await worker.TerminateAsync(restart: false);
         await system.ControlRabbitMqAsync("delete_vhost", host);
 
-        Assert.Contains(worker.Tail(2000), line => line.Contains("its commands are taken one by one", StringComparison.Ordinal));
+        Assert.Contains(worker.Tail(2000), line => line.Contains("its commands are posted one by one", StringComparison.Ordinal));
         Assert.All(traces, trace => Assert.Single(fromWorker.Spans, span => span.TraceId == trace && span.Name == "process deposit"));
         // Shared steps belong to the trace of the first command.
         Assert.All(
