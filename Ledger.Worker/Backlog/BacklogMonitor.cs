@@ -36,7 +36,7 @@ public sealed partial class BacklogMonitor : BackgroundService
             "ledger.pending.oldest_age", () => Observe(_pending, pending => pending.OldestAge.TotalSeconds), "s", "How long the oldest of them has been waiting, of those that have not failed.");
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.settlement.fill", () => (_fills ?? []).Select(fill => new Measurement<double>(fill.Ratio, new KeyValuePair<string, object?>("currency", fill.Currency))),
-            "1", "How much of its range the fullest settlement or exchange shard of a currency has used.");
+            null, "How much of its range the fullest settlement or exchange shard of a currency has used.");
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.pending.failed", () => Observe(_pending, pending => pending.Failed), "{command}", "Those of them that could not be posted and wait for an operator.");
     }
