@@ -57,6 +57,7 @@ namespace Ledger.Api
             api.MapTransactions();
             api.MapFailedCommands();
             api.MapJournal();
+            api.MapJournalProof();
             api.MapCurrencies();
             api.MapUsers();
             api.MapAudit();

@@ -16,21 +16,26 @@ import sys
 FORM = "ledger transaction 1"
 GENESIS = bytes(32)
 
+# Sealing goes on meanwhile: both queries read up to the block that was the last when the first of them started.
+LAST = "select json_build_array(coalesce(max(number), 0), coalesce(max(last_sequence), 0)) from ledger.blocks"
+
 BLOCKS = """
     select json_build_array(number, first_sequence, last_sequence, encode(previous, 'hex'), encode(hash, 'hex'))
-    from ledger.blocks order by number"""
+    from ledger.blocks where number <= {number} order by number"""
 
 # One line per sealed transaction, in the journal's order: sequence, stored digest, fields, and the fields of each entry.
 TRANSACTIONS = """
     select json_build_array(j.sequence, encode(t.digest, 'hex'),
         json_build_array(t.id, t.kind, t.status, t.principal_id, t.owner_id, t.recipient_id, t.currency, t.amount::text, t.reference,
-            t.metadata::text, (extract(epoch from t.created_at) * 1000000)::bigint::text, (extract(epoch from t.decided_at) * 1000000)::bigint::text,
-            t.rejection, t.available::text, t.rejection_index::text, t.failure),
+            t.metadata::text, t.details::text, (extract(epoch from t.created_at) * 1000000)::bigint::text,
+            (extract(epoch from t.decided_at) * 1000000)::bigint::text, (extract(epoch from t.effective_at) * 1000000)::bigint::text,
+            t.reverses, t.hold_id, t.rejection, t.available::text, t.rejection_index::text, t.failure),
         coalesce((
             select json_agg(json_build_array(e.account_id, e.currency, e.amount::text, e.balance_after::text) order by e.id)
             from unnest(t.account_ids) a(id)
-            join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id), '[]'))
-    from ledger.journal j left join ledger.transactions t on t.id = j.transaction_id order by j.sequence"""
+            join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
+                and e.effective_at is not distinct from t.effective_at), '[]'))
+    from ledger.journal j left join ledger.transactions t on t.id = j.transaction_id where j.sequence <= {last} order by j.sequence"""
 
 
 def field(value):
@@ -56,9 +61,13 @@ def hash_of(number, first, last, previous, digests):
 
 def query(connection, sql):
     """The rows of a statement that returns one JSON value each, as they come."""
-    psql = subprocess.Popen(
-        ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", connection, "--command", f"copy ({sql}) to stdout"],
-        stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    try:
+        psql = subprocess.Popen(
+            ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", connection, "--command", f"copy ({sql}) to stdout"],
+            stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    except FileNotFoundError:
+        print("verify-journal: psql is not installed; it comes with PostgreSQL's client, such as Debian's package postgresql-client", file=sys.stderr)
+        sys.exit(2)
     for line in psql.stdout:
         # "copy" writes a backslash twice.
         yield json.loads(line.replace("\\\\", "\\"))
@@ -74,16 +83,19 @@ def verify(connection):
         broken += 1
         print(text)
 
-    rows = query(connection, TRANSACTIONS)
-    row, last, previous, count = next(rows, None), 0, GENESIS, 0
-    for number, first, end, stored_previous, stored_hash in query(connection, BLOCKS):
-        if first != last + 1 or bytes.fromhex(stored_previous) != previous:
-            tell(f"block {number} does not follow the one before it")
+    ((blocks, sequence),) = query(connection, LAST)
+    rows = query(connection, TRANSACTIONS.format(last=sequence))
+    row, last, previous, count, before = next(rows, None), 0, GENESIS, 0, 0
+    for number, first, end, stored_previous, stored_hash in query(connection, BLOCKS.format(number=blocks)):
+        if number != before + 1 or first != last + 1 or bytes.fromhex(stored_previous) != previous:
+            tell(f"block {number} does not follow block {before}")
         digests = []
+        expected = first
         while row is not None and row[0] <= end:
             sequence, stored, fields, entries = row
-            if sequence != first + len(digests):
-                tell(f"block {number} has no transaction at {first + len(digests)}")
+            if sequence != expected:
+                tell(f"block {number} has no transaction at {expected}")
+            expected = sequence + 1
             if stored is None:
                 tell(f"the transaction at {sequence} is missing")
             else:
@@ -94,7 +106,7 @@ def verify(connection):
             row = next(rows, None)
         if hash_of(number, first, end, bytes.fromhex(stored_previous), digests).hex() != stored_hash:
             tell(f"block {number} ({first} to {end}) has another hash than its transactions")
-        last, previous = end, bytes.fromhex(stored_hash)
+        last, previous, before = end, bytes.fromhex(stored_hash), number
     print(f"{count} transactions, the last block's hash is {previous.hex()}: {'as they must be' if broken == 0 else f'{broken} faults'}")
     return 1 if broken else 0
 

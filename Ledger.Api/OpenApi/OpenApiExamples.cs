@@ -21,7 +21,7 @@ internal static class OpenApiExamples
         {
             Describe(parameter);
             if (parameter.In == ParameterLocation.Path)
-                path = Regex.Replace(path, $$"""\{{{Regex.Escape(parameter.Name!)}}(:[^}]*)?\}""", (string?)parameter.Example ?? "");
+                path = Regex.Replace(path, $$"""\{{{Regex.Escape(parameter.Name!)}}(:[^}]*)?\}""", parameter.Example?.ToString() ?? "");
         }
 
         var requests = known?["requests"]?.AsObject() ?? [];

@@ -23,6 +23,7 @@ namespace Ledger.Api.Requests;
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(TransactionPage))]
 [JsonSerializable(typeof(EventPage))]
+[JsonSerializable(typeof(JournalProofResponse))]
 [JsonSerializable(typeof(FailedCommandList))]
 [JsonSerializable(typeof(BalancesResponse))]
 [JsonSerializable(typeof(CurrenciesResponse))]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
@@ -11,7 +12,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 namespace Ledger.Api.Transactions;
 
 /// <summary>Validates a request and turns it into a command. A request that is refused here leaves no trace in the ledger.</summary>
-public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, TimeProvider clock)
+public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, SelfServiceDeposits selfService, TimeProvider clock)
 {
     private const int MaxReference = 255;
     private const int MaxMetadataEntries = 50;
@@ -67,6 +68,13 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             return (null, CommandProblems.Rejected(context, RejectionCodes.RecipientUnknown));
         if (currency.ParseAmount(request.Amount, out var minorUnits) is not AmountError.None and var error)
             return (null, AmountProblem(context, error, request.Amount!, currency));
+        if (request is { Kind: TransactionKind.Deposit, OnBehalfOf: null } && selfService.IsTooLarge(minorUnits, currency))
+        {
+            return (null, Problem.Invalid(context, new Dictionary<string, string[]>
+            {
+                ["amount"] = [string.Create(CultureInfo.InvariantCulture, $"{Sent.Quoted(request.Amount!)} is out of range. Users deposit at most {selfService.Limit} {currency.Code} for themselves.")],
+            }));
+        }
 
         var command = new Command
         {

@@ -105,7 +105,8 @@ public static class TransactionEndpoints
             reader.Named<TransactionKind>("kind", query.Kind, TransactionNames.TryParseKind, Enum.GetValues<TransactionKind>().Select(kind => kind.Name())),
             reader.Named<TransactionStatus>("status", query.Status, TransactionNames.TryParseStatus, Enum.GetValues<TransactionStatus>().Select(status => status.Name())),
             reader.Time("from", query.From),
-            reader.Time("to", query.To));
+            reader.Time("to", query.To),
+            reader.Named<TransactionTime>("by", query.By, TransactionTimes.TryParse, TransactionTimes.Names) ?? TransactionTime.Posted);
         var pageSize = reader.PageSize(query.Limit);
         if (reader.Errors.Count > 0)
             return Problem.Invalid(context, reader.Errors);

@@ -42,7 +42,9 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     public async Task<IReadOnlyList<Transaction>> ListAsync(Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
         // Pending first: a transaction that is decided between the queries is in both results, and the decided one counts.
-        var pending = filter is { Status: null or TransactionStatus.Pending, After: not { DecidedAt: not null } }
+        var canBePending = filter is { Status: null or TransactionStatus.Pending, After: not { DecidedAt: not null } }
+            && (filter.By == TransactionTime.Created || filter is { From: null, To: null });
+        var pending = canBePending
             ? await ListPendingAsync(caller, filter, limit, cancellationToken)
             : [];
         var decided = filter.Status != TransactionStatus.Pending
@@ -54,12 +56,14 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private async Task<IReadOnlyList<Transaction>> ListDecidedAsync(
         Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        const string Filter = """
+        // The list is in the order of the time of posting: by it, from and to bound the index scans.
+        static string Filter(string time) => $"""
                     and ($4::text is null or t.currency = $4)
                     and ($5::text is null or t.kind = $5)
-                    and ($7::timestamptz is null or t.created_at >= $7)
-                    and ($8::timestamptz is null or t.created_at < $8)
+                    and ($7::timestamptz is null or {time} >= $7)
+                    and ($8::timestamptz is null or {time} < $8)
             """;
+        var isByCreation = filter.By == TransactionTime.Created;
         // Posted transactions by the entries of each account, and rejected ones by their owner: each index scan ends when the page is
         // full, and does not start if the filter excludes its status.
         var list = new NpgsqlBatchCommand($"""
@@ -71,7 +75,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                     from ledger.entries e join ledger.transactions t on t.id = e.transaction_id
                     where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
                     and ($6::text is null or $6 = 'posted')
-            {Filter}
+            {Filter(isByCreation ? "t.created_at" : "e.posted_at")}
                     order by e.posted_at desc, e.transaction_id desc limit $9) e
                 where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
                 union
@@ -79,7 +83,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 from ledger.transactions t
                 where t.owner_id = $1 and t.status <> 'posted' and (t.decided_at, t.id) < ($2, $3)
                     and ($6::text is null or $6 = t.status)
-            {Filter}
+            {Filter(isByCreation ? "t.created_at" : "t.decided_at")}
                 order by t.decided_at desc, t.id desc limit $9)
                 order by decided_at desc, id desc limit $9)
             select {TransactionReader.Columns}
@@ -165,7 +169,34 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
 
 /// <summary>Which transactions to list; a null field does not filter.</summary>
 /// <param name="After">The place of the last transaction of the previous page.</param>
-/// <param name="From">The earliest time of creation.</param>
-/// <param name="To">The time of creation that the list ends before.</param>
+/// <param name="From">The earliest time.</param>
+/// <param name="To">The time that the list ends before.</param>
+/// <param name="By">Which time of a transaction <paramref name="From"/> and <paramref name="To"/> mean.</param>
 public readonly record struct TransactionFilter(
-    TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To);
+    TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To, TransactionTime By);
+
+/// <summary>A time of a transaction.</summary>
+public enum TransactionTime
+{
+    /// <summary>When it was posted, rejected or failed. A pending transaction has none.</summary>
+    Posted,
+    /// <summary>When the API accepted it.</summary>
+    Created,
+}
+
+/// <summary>The names of times in URLs.</summary>
+internal static class TransactionTimes
+{
+    public static string[] Names { get; } = ["posted", "created"];
+
+    public static bool TryParse(string? name, out TransactionTime time)
+    {
+        (var known, time) = name switch
+        {
+            "posted" => (true, TransactionTime.Posted),
+            "created" => (true, TransactionTime.Created),
+            _ => (false, default),
+        };
+        return known;
+    }
+}

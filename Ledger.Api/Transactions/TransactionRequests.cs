@@ -55,5 +55,6 @@ public sealed record TransactionListQuery(
     [FromQuery(Name = "status")] string? Status,
     [FromQuery(Name = "from")] string? From,
     [FromQuery(Name = "to")] string? To,
+    [FromQuery(Name = "by")] string? By,
     [FromQuery(Name = "cursor")] string? Cursor,
     [FromQuery(Name = "limit")] string? Limit);

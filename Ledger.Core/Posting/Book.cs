@@ -18,6 +18,7 @@ internal sealed class Book
     private readonly Dictionary<Guid, Transaction> _outcomes = [];
     private readonly HashSet<Guid> _failed = [];
     private Dictionary<Guid, bool> _newOwners = [];
+    private bool _hasAllShards;
     private int _count;
 
     private Book(int capacity)
@@ -33,6 +34,9 @@ internal sealed class Book
 
     /// <summary>The database's clock, read after the accounts were locked.</summary>
     public DateTime Now { get; private set; }
+
+    /// <summary>Whether a movement found its settlement shard full, and there are shards that this book has not read.</summary>
+    public bool NeedsMoreShards { get; private set; }
 
     public CurrencyState? Currency(string code) => _currencies.TryGetValue(code, out var state) ? state : null;
 
@@ -54,6 +58,37 @@ internal sealed class Book
     /// <summary>Whether the key is in the database already: the API reserves it where it records a command as pending.</summary>
     public bool IsStored(Guid principal, string key) => _keys[(principal, key)].IsStored;
 
+    /// <summary>
+    /// Lets the currency of a movement that does not fit into its settlement shard use the next one. False if no shard is full, if the
+    /// movement has met every shard, or if the book has read one shard only.
+    /// </summary>
+    public bool TryAnotherShard(ReadOnlySpan<Movement> movements)
+    {
+        foreach (ref readonly var movement in movements)
+        {
+            if (!IsFull(Accounts[movement.From], -movement.Amount) && !IsFull(Accounts[movement.To], movement.Amount))
+                continue;
+            if (!_hasAllShards)
+            {
+                NeedsMoreShards = true;
+                return false;
+            }
+            var state = _currencies[Accounts[movement.From].Currency];
+            for (var i = 0; i < state.Shards!.Count; i++)
+            {
+                var shard = state.Shards[i];
+                if (IsFull(Accounts[shard], Accounts[movement.From].IsUnlimited ? -movement.Amount : movement.Amount))
+                    continue;
+                _currencies[Accounts[movement.From].Currency] = state with { Settlement = shard };
+                return true;
+            }
+        }
+        return false;
+
+        static bool IsFull(in AccountState account, long amount) =>
+            account.IsUnlimited && (amount < 0 ? account.Posted < -Judge.BalanceLimit - amount : account.Posted > Judge.BalanceLimit - amount);
+    }
+
     /// <summary>The account's place, also if it is yet to be opened, or <see cref="NoAccount"/>.</summary>
     public int AccountOf(Guid owner, string currency)
     {
@@ -66,8 +101,9 @@ internal sealed class Book
         return index;
     }
 
+    /// <param name="shard">The settlement shard of every currency; null reads all of them.</param>
     public static async Task<Book> LockAsync(
-        NpgsqlConnection connection, IReadOnlyList<Command> commands, int shard, CancellationToken cancellationToken)
+        NpgsqlConnection connection, IReadOnlyList<Command> commands, int? shard, CancellationToken cancellationToken)
     {
         var wanted = new HashSet<(Guid Owner, string Currency)>(commands.Count * 2);
         var currencies = new HashSet<string>();
@@ -90,7 +126,7 @@ internal sealed class Book
         }
 
         var order = wanted.ToArray();
-        var book = new Book(order.Length + currencies.Count);
+        var book = new Book(order.Length + (currencies.Count * (shard is null ? PostingEngine.SettlementShards : 1))) { _hasAllShards = shard is null };
         await book.ReadAsync(connection, order, currencies, ids, principals, keys, shard, cancellationToken);
         await book.ReadOwnersOfMissingAccountsAsync(connection, order, cancellationToken);
         return book;
@@ -98,7 +134,7 @@ internal sealed class Book
 
     private async Task ReadAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, HashSet<string> currencies, Guid[] ids,
-        List<Guid> principals, List<string> keys, int shard, CancellationToken cancellationToken)
+        List<Guid> principals, List<string> keys, int? shard, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
@@ -121,19 +157,7 @@ internal sealed class Book
                 },
                 // Settlement rows are read without a lock: what is added to them does not depend on what they hold. The time comes
                 // with them, one row even if there is no such currency; it is read after the locks.
-                new NpgsqlBatchCommand("""
-                    select clock_timestamp(), c.code, c.enabled, a.id, a.posted
-                    from unnest($1) w(code)
-                    left join ledger.currencies c on c.code = w.code
-                    left join ledger.accounts a on a.currency = c.code and a.shard = $2 and a.kind = 'settlement'
-                    """)
-                {
-                    Parameters =
-                    {
-                        new NpgsqlParameter<string[]> { TypedValue = [.. currencies] },
-                        new NpgsqlParameter<short> { TypedValue = (short)shard },
-                    },
-                },
+                ReadSettlement([.. currencies], shard),
                 new NpgsqlBatchCommand("select id from ledger.transactions where id = any ($1)")
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
@@ -188,14 +212,17 @@ internal sealed class Book
                 Now = reader.GetDateTime(0);
                 if (reader.IsDBNull(1))
                     continue;
-                var settlement = new AccountState
+                var settlement = Add(new AccountState
                 {
                     Currency = reader.GetString(1),
                     Id = reader.GetGuid(3),
                     Posted = reader.GetInt64(4),
                     IsUnlimited = true,
-                };
-                _currencies[settlement.Currency] = new CurrencyState(reader.GetBoolean(2), Add(settlement));
+                });
+                if (_currencies.TryGetValue(Accounts[settlement].Currency, out var known))
+                    known.Shards!.Add(settlement);
+                else
+                    _currencies[Accounts[settlement].Currency] = new CurrencyState(reader.GetBoolean(2), settlement, _hasAllShards ? [settlement] : null);
             }
 
             await reader.NextResultAsync(cancellationToken);
@@ -217,6 +244,20 @@ internal sealed class Book
             foreach (var outcome in await TransactionReader.LoadAsync(connection, [.. decided], cancellationToken))
                 _outcomes[outcome.Id] = outcome;
         }
+    }
+
+    private static NpgsqlBatchCommand ReadSettlement(string[] currencies, int? shard)
+    {
+        const string Sql = """
+            select clock_timestamp(), c.code, c.enabled, a.id, a.posted
+            from unnest($1) w(code)
+            left join ledger.currencies c on c.code = w.code
+            left join ledger.accounts a on a.currency = c.code and a.kind = 'settlement'
+            """;
+        var read = new NpgsqlBatchCommand(shard is null ? Sql : Sql + "\n    and a.shard = $2") { Parameters = { new NpgsqlParameter<string[]> { TypedValue = currencies } } };
+        if (shard is { } one)
+            read.Parameters.Add(new NpgsqlParameter<short> { TypedValue = (short)one });
+        return read;
     }
 
     private async Task ReadOwnersOfMissingAccountsAsync(
@@ -252,8 +293,9 @@ internal sealed class Book
 }
 
 /// <summary>A currency as a batch sees it.</summary>
-/// <param name="Settlement">The place of its settlement account, the shard that this batch uses, among the book's accounts.</param>
-internal readonly record struct CurrencyState(bool Enabled, int Settlement);
+/// <param name="Settlement">The place of its settlement account, the shard that the next command uses, among the book's accounts.</param>
+/// <param name="Shards">The places of all shards; null if the book has read one.</param>
+internal readonly record struct CurrencyState(bool Enabled, int Settlement, List<int>? Shards);
 
 /// <summary>What an idempotency key stands for.</summary>
 internal readonly record struct KeyUse(byte[] RequestHash, Guid TransactionId, bool IsStored);

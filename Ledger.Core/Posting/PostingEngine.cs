@@ -32,15 +32,28 @@ public sealed class PostingEngine
         NpgsqlConnection connection, IReadOnlyList<Command> commands, CancellationToken cancellationToken)
     {
         _shard = (_shard + 1) % SettlementShards;
+        return await PostAsync(connection, commands, _shard, cancellationToken)
+            ?? await PostAsync(connection, commands, shard: null, cancellationToken)
+            ?? throw new InvalidOperationException("A batch with all settlement shards asked for another one.");
+    }
+
+    // Null if the shard has no room for a movement; nothing was written then. Without a shard, each movement can use any.
+    private async Task<IReadOnlyList<Decision>?> PostAsync(
+        NpgsqlConnection connection, IReadOnlyList<Command> commands, int? shard, CancellationToken cancellationToken)
+    {
         _undo.Clear();
 
         // Rolled back where it ends unless it was committed: together with the writes, below.
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        var book = await Book.LockAsync(connection, commands, _shard, cancellationToken);
+        var book = await Book.LockAsync(connection, commands, shard, cancellationToken);
         var batch = new Batch(commands.Count);
         var decisions = new Decision[commands.Count];
         for (var i = 0; i < decisions.Length; i++)
+        {
             decisions[i] = Decide(commands[i], book, batch);
+            if (book.NeedsMoreShards)
+                return null;
+        }
         await batch.CommitAsync(connection, book, cancellationToken);
         return decisions;
     }
@@ -73,8 +86,14 @@ public sealed class PostingEngine
     private Transaction Settle(Command command, Book book)
     {
         var mark = _undo.Count;
-        var rejection = PlanCompiler.Compile(command, book, _movements, out var count)
-            ?? Judge.Apply(new Plan(_movements.AsSpan(0, count)), book.Accounts, _undo);
+        Rejection? rejection;
+        int count;
+        do
+        {
+            rejection = PlanCompiler.Compile(command, book, _movements, out count)
+                ?? Judge.Apply(new Plan(_movements.AsSpan(0, count)), book.Accounts, _undo);
+        }
+        while (rejection is { Code: RejectionCodes.BalanceOverflow } && book.TryAnotherShard(_movements.AsSpan(0, count)));
         var time = TimeOf(_movements.AsSpan(0, count), book);
         var outcome = Transaction.Pending(command) with { DecidedAt = time };
         if (rejection is not null)

@@ -1,3 +1,4 @@
+using Ledger.Core.Currencies;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -19,7 +20,8 @@ public static class FailedCommands
             batch.BatchCommands.Add(statement);
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             (select p.id, p.kind, p.owner_id, p.recorded_at, p.failed_at, p.failure, p.ends_at
-            from ledger.pending_commands p where p.failure is not null order by p.failed_at desc limit $1)
+            from ledger.pending_commands p
+            where p.failure is not null and not exists (select from ledger.transactions t where t.id = p.id) order by p.failed_at desc limit $1)
             union all
             (select t.id, t.kind, t.owner_id, t.created_at, t.decided_at, t.failure, null
             from ledger.transactions t where t.status = 'failed' order by t.decided_at desc limit $1)
@@ -44,7 +46,7 @@ public static class FailedCommands
     /// <summary>Makes a failed command due for the relay again. Changes no row if it does not wait for an operator.</summary>
     public static NpgsqlBatchCommand Retry(Guid id) => new("""
         update ledger.pending_commands set failure = null, failed_at = null, ends_at = null, due_at = clock_timestamp(), relays = 0
-        where id = $1 and failure is not null
+        where id = $1 and failure is not null and not exists (select from ledger.transactions t where t.id = $1)
         """)
     {
         Parameters = { new() { Value = id } },
@@ -106,29 +108,44 @@ public static class FailedCommands
         return reader.GetBoolean(0);
     }
 
-    /// <summary>Ends failed commands whose time is over, as failed; returns how many.</summary>
-    public static async Task<int> EndAsync(NpgsqlDataSource database, int limit, CancellationToken cancellationToken)
+    /// <summary>
+    /// Ends failed commands whose time is over: each is stored as a failed transaction, then announced, and pending no longer after that.
+    /// A worker that dies in between leaves it pending, and it is announced again.
+    /// </summary>
+    /// <param name="announce">Publishes the events of the ended commands.</param>
+    /// <returns>How many have ended.</returns>
+    public static async Task<int> EndAsync(
+        NpgsqlDataSource database, int limit, Func<IReadOnlyList<Transaction>, Task> announce, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        var ending = new List<(StoredCommand Command, string Failure)>();
-        await using (var take = new NpgsqlCommand($"""
-            delete from ledger.pending_commands p
-            using (
-                select id from ledger.pending_commands where failure is not null and ends_at <= clock_timestamp()
-                order by ends_at limit $1 for update skip locked) over
-            where p.id = over.id
-            returning {PendingCommands.Columns}, p.failure
-            """, connection, transaction) { Parameters = { new() { Value = limit } } })
-        await using (var reader = await take.ExecuteReaderAsync(cancellationToken))
+        var ended = new List<Transaction>();
+        await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
         {
-            while (await reader.ReadAsync(cancellationToken))
-                ending.Add((PendingCommands.ReadStored(reader, 1), reader.GetString(7)));
+            var ending = new List<(StoredCommand Command, string Failure)>();
+            await using (var take = new NpgsqlCommand($"""
+                select {PendingCommands.Columns}, p.failure
+                from ledger.pending_commands p where p.failure is not null and p.ends_at <= clock_timestamp()
+                order by p.ends_at limit $1 for update skip locked
+                """, connection, transaction) { Parameters = { new() { Value = limit } } })
+            await using (var reader = await take.ExecuteReaderAsync(cancellationToken))
+            {
+                while (await reader.ReadAsync(cancellationToken))
+                    ending.Add((PendingCommands.ReadStored(reader, 1), reader.GetString(7)));
+            }
+            foreach (var (command, failure) in ending)
+                ended.Add(await WriteAsync(connection, Failed(command.ToTransaction(), failure), null, cancellationToken));
+            await transaction.CommitAsync(cancellationToken);
         }
-        foreach (var (command, failure) in ending)
-            await WriteAsync(connection, Failed(command.ToTransaction(), failure), null, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
-        return ending.Count;
+        if (ended.Count == 0)
+            return 0;
+
+        await announce(ended);
+        await using var delete = new NpgsqlCommand("delete from ledger.pending_commands where id = any ($1)", connection)
+        {
+            Parameters = { new() { Value = ended.ConvertAll(command => command.Id) } },
+        };
+        await delete.ExecuteNonQueryAsync(cancellationToken);
+        return ended.Count;
     }
 
     private static Transaction Failed(Transaction transaction, string reason) => transaction with
@@ -141,7 +158,7 @@ public static class FailedCommands
     // What made a command impossible to post may stand in its own words: then it is recorded without them.
     private static async Task<Transaction> WriteAsync(NpgsqlConnection connection, Transaction failed, Command? keyed, CancellationToken cancellationToken)
     {
-        Transaction[] forms = [failed, failed with { Reference = null, Metadata = null }, failed with { Reference = null, Metadata = null, RecipientId = null, Amount = default }];
+        Transaction[] forms = [failed, failed with { Reference = null, Metadata = null }, failed with { Reference = null, Metadata = null, RecipientId = null, Amount = new Money(0, "") }];
         foreach (var form in forms)
         {
             try
@@ -170,7 +187,7 @@ public static class FailedCommands
             now = reader.GetDateTime(1);
         }
         failed = failed with { DecidedAt = now };
-        var isEmpty = failed.Amount.Currency is null or "";
+        var isEmpty = failed.Amount.Currency is "";
         await using var insert = new NpgsqlCommand("""
             insert into ledger.transactions
                 (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at, failure, digest)
@@ -185,7 +202,7 @@ public static class FailedCommands
                 new() { Value = failed.PrincipalId },
                 new() { Value = failed.OwnerId ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
                 new() { Value = failed.RecipientId ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
-                new() { Value = isEmpty ? DBNull.Value : failed.Amount.Currency!, NpgsqlDbType = NpgsqlDbType.Text },
+                new() { Value = isEmpty ? DBNull.Value : failed.Amount.Currency, NpgsqlDbType = NpgsqlDbType.Text },
                 new() { Value = isEmpty ? DBNull.Value : failed.Amount.MinorUnits, NpgsqlDbType = NpgsqlDbType.Bigint },
                 new() { Value = failed.Reference ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text },
                 new() { Value = failed.Metadata ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Json },

@@ -19,7 +19,7 @@ public static class PendingCommands
     private const string Due = "failure is null and due_at <= clock_timestamp() and kind = any ($1) and version <= $2";
 
     private const string Insert = """
-        insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at)
+        insert into ledger.pending_commands as p (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at)
         select $1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9
         where not exists (select from ledger.transactions where id = $1)
         """;
@@ -76,12 +76,18 @@ public static class PendingCommands
         return null;
     }
 
-    /// <summary>Records commands that this worker does not decide now, for the relay. One that is recorded already is due anew; a decided one stays decided.</summary>
+    /// <summary>
+    /// Records commands that this worker does not decide now, for the relay. One that is recorded already is due anew, twice as late each
+    /// time that the relay has brought it; a decided one stays decided.
+    /// </summary>
     public static async Task ParkAsync(NpgsqlDataSource database, IEnumerable<StoredCommand> commands, TimeSpan dueIn, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
         foreach (var command in commands)
-            batch.BatchCommands.Add(InsertOf(command, dueIn, "on conflict (id) do update set due_at = excluded.due_at"));
+            batch.BatchCommands.Add(InsertOf(command, dueIn, """
+                on conflict (id) do update
+                set due_at = clock_timestamp() + least((excluded.due_at - clock_timestamp()) * power(2, least(p.relays, 10)), interval '1 hour')
+                """));
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
@@ -156,7 +162,7 @@ public static class PendingCommands
     public static async Task<PendingBacklog> BacklogAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var count = database.CreateCommand("""
-            select count(*), coalesce(clock_timestamp() - min(recorded_at), interval '0'), count(*) filter (where failure is not null)
+            select count(*), coalesce(clock_timestamp() - min(recorded_at) filter (where failure is null), interval '0'), count(*) filter (where failure is not null)
             from ledger.pending_commands
             """);
         await using var reader = await count.ExecuteReaderAsync(cancellationToken);
@@ -252,6 +258,7 @@ public sealed record StoredCommand(
 public readonly record struct DueCommand(Command Command, string? ReplyTo);
 
 /// <summary>Commands that wait to be decided.</summary>
+/// <param name="OldestAge">Of those that have not failed.</param>
 /// <param name="Failed">Those that could not be posted and wait for an operator.</param>
 public sealed record PendingBacklog(long Count, TimeSpan OldestAge, long Failed);
 

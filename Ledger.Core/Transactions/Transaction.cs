@@ -33,11 +33,23 @@ public sealed record Transaction
     /// <summary>A JSON object of strings.</summary>
     public string? Metadata { get; init; }
 
+    /// <summary>Further facts of its kind, as JSON, such as the other amount of an exchange; null for kinds that have none.</summary>
+    public string? Details { get; init; }
+
     /// <summary>When the API accepted it, UTC.</summary>
     public required DateTime CreatedAt { get; init; }
 
     /// <summary>When it was posted, rejected or failed, by the database's clock, UTC; null while pending.</summary>
     public DateTime? DecidedAt { get; init; }
+
+    /// <summary>When it takes effect, UTC; null where that is when it was decided.</summary>
+    public DateTime? EffectiveAt { get; init; }
+
+    /// <summary>The transaction that it reverses.</summary>
+    public Guid? Reverses { get; init; }
+
+    /// <summary>The hold that it makes, changes or captures.</summary>
+    public Guid? HoldId { get; init; }
 
     /// <summary>Why it was rejected; null unless it was.</summary>
     public Rejection? Rejection { get; init; }

@@ -30,8 +30,12 @@ public static class TransactionDigest
         fields.Write(hasAmount ? transaction.Amount.MinorUnits : (long?)null);
         fields.Write(transaction.Reference);
         fields.Write(transaction.Metadata);
+        fields.Write(transaction.Details);
         fields.Write(transaction.CreatedAt);
         fields.Write(transaction.DecidedAt);
+        fields.Write(transaction.EffectiveAt);
+        fields.Write(transaction.Reverses);
+        fields.Write(transaction.HoldId);
         fields.Write(transaction.Rejection?.Code);
         fields.Write(transaction.Rejection?.Available);
         fields.Write((long?)transaction.Rejection?.Index);

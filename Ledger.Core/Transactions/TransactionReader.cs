@@ -9,7 +9,8 @@ public static class TransactionReader
     /// <summary>The columns that <see cref="Read"/> expects first, of <c>ledger.transactions t</c>.</summary>
     public const string Columns = """
         t.id, t.kind, t.status, t.principal_id, t.owner_id, t.recipient_id, t.currency, t.amount, t.reference, t.metadata, t.created_at, t.decided_at,
-        t.rejection, t.available, t.rejection_index, t.failure, (select j.sequence from ledger.journal j where j.transaction_id = t.id)
+        t.rejection, t.available, t.rejection_index, t.failure, t.details, t.effective_at, t.reverses, t.hold_id,
+        (select j.sequence from ledger.journal j where j.transaction_id = t.id)
         """;
 
     /// <summary>The entries of the transactions whose ids are the parameter, each with the id of its transaction first.</summary>
@@ -22,7 +23,7 @@ public static class TransactionReader
         cross join lateral (
             select id, transaction_id, account_id, currency, amount, balance_after
             from ledger.entries
-            where account_id = i.account_id and posted_at = t.decided_at and transaction_id = t.id
+            where account_id = i.account_id and posted_at = t.decided_at and transaction_id = t.id and effective_at is not distinct from t.effective_at
             offset 0) e
         left join ledger.accounts a on a.id = e.account_id
         where t.id = any ($1)
@@ -87,11 +88,15 @@ public static class TransactionReader
             Metadata = row.IsDBNull(9) ? null : row.GetString(9),
             CreatedAt = row.GetDateTime(10),
             DecidedAt = row.GetDateTime(11),
+            Details = row.IsDBNull(16) ? null : row.GetString(16),
+            EffectiveAt = row.IsDBNull(17) ? null : row.GetDateTime(17),
+            Reverses = row.IsDBNull(18) ? null : row.GetGuid(18),
+            HoldId = row.IsDBNull(19) ? null : row.GetGuid(19),
             Rejection = row.IsDBNull(12)
                 ? null
                 : new Rejection(row.GetString(12), row.IsDBNull(13) ? null : row.GetInt64(13), row.IsDBNull(14) ? null : row.GetInt16(14)),
             Failure = row.IsDBNull(15) ? null : row.GetString(15),
-            Sequence = row.IsDBNull(16) ? null : row.GetInt64(16),
+            Sequence = row.IsDBNull(20) ? null : row.GetInt64(20),
             Entries = entries,
         };
     }

@@ -4,7 +4,8 @@ namespace Ledger.Core.Verification;
 /// <param name="Name">Short and stable: the name in dashboards and alerts.</param>
 /// <param name="Rule">The rule in words.</param>
 /// <param name="Sql">One text column, one row per breach; <c>$1</c> is the age, an interval, that a pending command may reach.</param>
-public sealed record Check(string Name, string Rule, string Sql)
+/// <param name="ByAccounts">Whether the query is run piece by piece: for accounts from <c>$3</c>, to below <c>$4</c> unless that is null.</param>
+public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts = false)
 {
     /// <summary>Every rule, the ones that matter most first.</summary>
     public static IReadOnlyList<Check> All { get; } =
@@ -20,9 +21,11 @@ public sealed record Check(string Name, string Rule, string Sql)
         new("posted-is-sum", "Each account's posted balance is the sum of its entries, on every shard too.", """
             select format('account %s: posted is %s, entries sum to %s', a.id, a.posted, coalesce(e.sum, 0))
             from ledger.accounts a
-            left join (select account_id, sum(amount) from ledger.entries group by account_id) e on e.account_id = a.id
-            where a.posted <> coalesce(e.sum, 0)
-            """),
+            left join (
+                select account_id, sum(amount) from ledger.entries
+                where account_id >= $3 and ($4::uuid is null or account_id < $4) group by account_id) e on e.account_id = a.id
+            where a.posted <> coalesce(e.sum, 0) and a.id >= $3 and ($4::uuid is null or a.id < $4)
+            """, ByAccounts: true),
         new("held-is-sum", "Each account's held amount is what remains of its holds, and each hold is the sum of its changes.", """
             select format('account %s: held is %s, its holds have %s', a.id, a.held, coalesce(h.sum, 0))
             from ledger.accounts a
@@ -39,18 +42,18 @@ public sealed record Check(string Name, string Rule, string Sql)
             from ledger.accounts a
             left join lateral (
                 select balance_after from ledger.entries where account_id = a.id order by posted_at desc, id desc limit 1) e on true
-            where a.shard is null and a.posted is distinct from coalesce(e.balance_after, 0)
-            """),
+            where a.shard is null and a.posted is distinct from coalesce(e.balance_after, 0) and a.id >= $3 and ($4::uuid is null or a.id < $4)
+            """, ByAccounts: true),
         // Batches add to shards without a lock and at the same time, so that entries on them say no balance.
         new("running-balance", "Each entry's balance is the running sum of its account's entries; entries on shards have none.", """
             select format('account %s: entry %s says %s, entries up to it sum to %s',
                 e.account_id, e.id, coalesce(e.balance_after::text, 'nothing'), e.running)
             from (
                 select account_id, id, balance_after, sum(amount) over (partition by account_id order by posted_at, id) as running
-                from ledger.entries) e
+                from ledger.entries where account_id >= $3 and ($4::uuid is null or account_id < $4)) e
             join ledger.accounts a on a.id = e.account_id
             where e.balance_after is distinct from case when a.shard is null then e.running end
-            """),
+            """, ByAccounts: true),
         new("within-limit", "No account has less available than its credit limit allows, and no held amount is below zero.", """
             select format('account %s: posted is %s, held is %s, the limit %s', id, posted, held, credit_limit)
             from ledger.accounts where held < 0 or (shard is null and posted - held < -credit_limit)
@@ -84,8 +87,8 @@ public sealed record Check(string Name, string Rule, string Sql)
             from ledger.entries e
             left join ledger.transactions t on t.id = e.transaction_id and t.decided_at = e.posted_at and e.account_id = any (t.account_ids)
             left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
-            where t.id is null or a.id is null
-            """),
+            where (t.id is null or a.id is null) and e.account_id >= $3 and ($4::uuid is null or e.account_id < $4)
+            """, ByAccounts: true),
         new("not-in-the-future", "Nothing is posted, rejected or failed later than now.", """
             select format('transaction %s: decided at %s', id, decided_at)
             from ledger.transactions where decided_at > clock_timestamp()

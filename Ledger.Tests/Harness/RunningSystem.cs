@@ -102,6 +102,17 @@ public sealed class RunningSystem : IAsyncDisposable
         return worker;
     }
 
+    /// <summary>Ends a worker that a test added.</summary>
+    public async Task RemoveWorkerAsync(LedgerProcess worker)
+    {
+        lock (_extra)
+        {
+            Workers = [.. Workers.Where(other => other != worker)];
+            _extra.Remove((ExtraProcess)worker);
+        }
+        await ((ExtraProcess)worker).DisposeAsync();
+    }
+
     /// <summary>Runs the <c>ledger</c> tool against this system to its end.</summary>
     public Task<(int ExitCode, string[] Output, string[] Errors)> RunCliAsync(params string[] arguments) => Tool.RunAsync(
         "ledger", arguments, new Dictionary<string, string?>

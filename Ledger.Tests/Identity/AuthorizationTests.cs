@@ -140,6 +140,7 @@ public sealed class AuthorizationTests(LedgerSystem system)
         var path = System.Text.RegularExpressions.Regex.Replace(operation.Path, @"\{(\w+)\}", match => match.Groups[1].Value switch
         {
             "currency" or "code" => "USD",
+            "sequence" => "9223372036854775807",
             _ => "01900000-0000-7000-8000-000000000001",
         });
         using var request = new HttpRequestMessage(operation.Method, path);

@@ -27,8 +27,12 @@ public sealed partial class TransactionDigestTests
             Amount = new Money(long.Parse(fields[7]!, CultureInfo.InvariantCulture), fields[6]!),
             Reference = fields[8],
             Metadata = fields[9],
-            CreatedAt = TimeOf(fields[10]!),
-            DecidedAt = TimeOf(fields[11]!),
+            Details = fields[10],
+            CreatedAt = TimeOf(fields[11]!),
+            DecidedAt = TimeOf(fields[12]!),
+            EffectiveAt = TimeOf(fields[13]!),
+            Reverses = Guid.Parse(fields[14]!),
+            HoldId = Guid.Parse(fields[15]!),
             Entries = [.. vector.GetProperty("entries").EnumerateArray().Select(entry => new Entry(
                 entry[0].GetGuid(), null, new Money(NumberOf(entry[2]), entry[1].GetString()!), NumberOf(entry[3])))],
         };
@@ -42,6 +46,8 @@ public sealed partial class TransactionDigestTests
         [
             transaction with { Reference = null }, transaction with { Reference = "" }, transaction with { Metadata = null }, transaction with { Entries = [transaction.Entries[0]] },
             transaction with { Amount = new Money(1250, "USD") }, transaction with { DecidedAt = transaction.DecidedAt!.Value.AddMicroseconds(1) },
+            transaction with { Details = null }, transaction with { EffectiveAt = null }, transaction with { Reverses = null }, transaction with { HoldId = null },
+            transaction with { Reverses = transaction.HoldId, HoldId = transaction.Reverses },
             transaction with { OwnerId = null }, transaction with { Status = TransactionStatus.Rejected }, transaction with { Failure = "x" },
         ];
         Assert.Equal(others.Length + 1, others.Append(transaction).Select(other => Convert.ToHexString(TransactionDigest.Of(other))).Distinct().Count());

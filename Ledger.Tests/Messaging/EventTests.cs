@@ -48,6 +48,32 @@ public sealed class EventTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_command_that_ends_as_failed_when_its_time_is_over_is_announced_and_counted()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var failed = await broker.ListenAsync($"transaction.failed.{market.Currency}");
+        var command = market.Deposit(market.Users[0], 100);
+        await PendingCommands.RecordAsync(market.Database, command, TimeSpan.FromHours(1), CancellationToken.None);
+
+        await Books.ExecuteAsync(market.Database, "update ledger.pending_commands set failure = 'no room', failed_at = now(), ends_at = now() where id = $1", command.Id);
+
+        await Eventually.TrueAsync(() => Task.FromResult(EventsIn(failed).Any()));
+        Assert.All(EventsIn(failed), announced => Assert.Equal(
+            (command.Id, "transaction.failed", "failed"),
+            (announced.GetProperty("id").GetGuid(), announced.GetProperty("type").GetString(), announced.GetProperty("data").GetProperty("status").GetString())));
+        await Eventually.TrueAsync(async () => await Books.NumberAsync(market.Database, "select count(*) from ledger.pending_commands where id = $1", command.Id) == 0);
+        Assert.Equal(1, await market.CountAsync("failed"));
+        await Eventually.TrueAsync(async () =>
+        {
+            var counted = 0d;
+            foreach (var metrics in await system.MetricsAsync())
+                counted += (await Scrape.OfAsync(metrics))["""ledger_commands_failed_total{kind="deposit"}"""] ?? 0;
+            return counted > 0;
+        });
+    }
+
+    [Fact]
     public async Task Answered_commands_are_published()
     {
         var user = await system.NewUserAsync();

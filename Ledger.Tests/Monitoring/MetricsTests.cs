@@ -47,7 +47,7 @@ public sealed class MetricsTests(LedgerSystem system)
         {
             var scrape = await Scrape.OfAsync(metrics);
             string[] expected = scrape.LabelsBySeries.Contains("ledger_commands_posted_total")
-                ? ["ledger_dead_letters_total", "ledger_commands_replayed_total", "ledger_events_published_total", "ledger_events_refused_total"]
+                ? ["ledger_dead_letters_total", "ledger_commands_replayed_total", "ledger_events_published_total", "ledger_events_refused_total", """ledger_commands_failed_total{kind="deposit"}"""]
                 :
                 [
                     "auth_registrations_total",

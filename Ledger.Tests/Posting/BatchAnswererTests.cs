@@ -32,7 +32,7 @@ public sealed class BatchAnswererTests(LedgerSystem system)
         Task answering;
         await using (await database.OpenConnectionAsync())
         {
-            answering = new BatchAnswerer(database, catalog, TimeProvider.System, Options.Create(new WorkerOptions()), log.Of<BatchAnswerer>()).AnswerAsync(
+            answering = new BatchAnswerer(database, catalog, new EventPublisher(TimeProvider.System, log.Of<EventPublisher>()), TimeProvider.System, Options.Create(new WorkerOptions()), log.Of<BatchAnswerer>()).AnswerAsync(
                 new PostedBatch([], [new(null, batch[0])], null), publishing, replying, CancellationToken.None);
             await Eventually.TrueAsync(() => Task.FromResult(answering.IsCompleted || !log.Lines.IsEmpty));
             Assert.False(answering.IsCompleted, answering.Exception?.Message);

@@ -130,6 +130,32 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_settlement_shard_that_is_full_lets_others_take_its_movements_until_none_has_room()
+    {
+        // 16 shards, four of the greatest amounts each: more users than that, so that no user's balance is the bound.
+        const int Room = 4 * PostingEngine.SettlementShards;
+        var market = await MarketAsync(users: 20);
+        var engine = new PostingEngine();
+        var codes = new List<string?>();
+        await using (var connection = await market.Database.OpenConnectionAsync())
+        {
+            // A batch fills one shard and needs others; single commands then meet full shards by turns.
+            var deposits = Enumerable.Range(0, Room + 2).Select(i => market.Deposit(market.Users[i % 20], Currency.MaxAmount)).ToArray();
+            foreach (var batch in new[] { deposits[..6], deposits[6..12] }.Concat(deposits[12..].Chunk(1)))
+                codes.AddRange((await engine.PostAsync(connection, batch, CancellationToken.None)).Select(decision => decision.Outcome!.Rejection?.Code));
+
+            Assert.Equal([.. Enumerable.Repeat<string?>(null, Room), RejectionCodes.BalanceOverflow, RejectionCodes.BalanceOverflow], codes);
+            // Withdrawals make room again.
+            Assert.Null((await engine.PostAsync(connection, [market.Withdrawal(market.Users[0], Currency.MaxAmount)], CancellationToken.None))[0].Outcome!.Rejection);
+            Assert.Null((await engine.PostAsync(connection, [market.Deposit(market.Users[0], Currency.MaxAmount)], CancellationToken.None))[0].Outcome!.Rejection);
+        }
+        Assert.Equal(4 * Currency.MaxAmount, await Books.NumberAsync(
+            market.Database, "select max(-posted)::bigint from ledger.accounts where currency = $1 and kind = 'settlement'", market.Currency));
+        Assert.Equal([(double)(4 * Currency.MaxAmount) / Judge.BalanceLimit], (await ShardFill.OfAllAsync(market.Database, CancellationToken.None))
+            .Where(fill => fill.Currency == market.Currency).Select(fill => fill.Ratio));
+    }
+
+    [Fact]
     public async Task No_money_moves_in_a_disabled_or_unknown_currency()
     {
         var market = await MarketAsync(users: 1);

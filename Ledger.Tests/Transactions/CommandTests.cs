@@ -1,3 +1,4 @@
+using Ledger.Core.Identity;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Transactions;
@@ -139,13 +140,30 @@ public sealed class CommandTests(LedgerSystem system)
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
         var user = await system.NewUserAsync();
-        await Eventually.TrueAsync(async () => (await user.DepositAsync("9999999999999999.99", market.Currency)).Status == 201);
+        var key = await system.NewApiKeyAsync(Roles.Operator);
+        await Eventually.TrueAsync(async () => (await DepositAsync()).Status == 201);
         for (var i = 0; i < 3; i++)
-            (await user.DepositAsync("9999999999999999.99", market.Currency)).MustBe(201);
+            (await DepositAsync()).MustBe(201);
 
-        (await user.DepositAsync("9999999999999999.99", market.Currency)).MustBe(422, "balance_overflow");
+        (await DepositAsync()).MustBe(422, "balance_overflow");
 
         Assert.Equal(39999999999999999.96m, await user.BalanceAsync(market.Currency));
+
+        Task<Answer> DepositAsync() => user.Api.PostAsync("deposits", new { currency = market.Currency, amount = "9999999999999999.99", onBehalfOf = user.Id }, key);
+    }
+
+    [Theory]
+    [InlineData("USD", "1000000.00", "1000000.01")]
+    [InlineData("JPY", "1000000", "1000001")]
+    public async Task User_deposits_no_more_for_itself_than_the_limit(string currency, string most, string tooMuch)
+    {
+        var (user, key) = (await system.NewUserAsync(), await system.NewApiKeyAsync(Roles.Operator));
+
+        (await user.DepositAsync(most, currency)).MustBe(201);
+        var refused = (await user.DepositAsync(tooMuch, currency)).MustBe(400, "validation_failed");
+        (await user.Api.PostAsync("deposits", new { currency, amount = tooMuch, onBehalfOf = user.Id }, key)).MustBe(201);
+
+        Assert.Equal($"\"{tooMuch}\" is out of range. Users deposit at most 1000000 {currency} for themselves.", refused.Json.GetProperty("errors").GetProperty("amount")[0].GetString());
     }
 
     private static (string?, string?, string?) EntryOf(Answer transaction)

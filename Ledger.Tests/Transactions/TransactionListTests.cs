@@ -85,6 +85,28 @@ public sealed class TransactionListTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task A_transaction_that_is_decided_late_is_in_the_list_by_its_time_of_posting_and_in_none_before()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
+        var user = await system.NewUserAsync();
+        // Created long before it is posted, and others are posted in between: a poller by time has seen those.
+        var late = market.Deposit(user.Id, 100) with { CreatedAt = DateTime.UtcNow.AddHours(-1) };
+        var first = (await user.DepositAsync("1.00")).MustBe(201);
+        await PendingCommands.RecordAsync(market.Database, late, TimeSpan.FromHours(1), CancellationToken.None);
+        Assert.Contains(late.Id, await ListAsync(""));
+        Assert.Contains(late.Id, await ListAsync("by=created&to=2100-01-01T00:00:00Z"));
+        Assert.DoesNotContain(late.Id, await ListAsync("to=2100-01-01T00:00:00Z"));
+        await using (var poster = new BatchPoster(market.Database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance))
+            await poster.PostAsync(new[] { late }, CancellationToken.None);
+
+        Assert.Equal([late.Id, first.TransactionId], await ListAsync($"from={first["postedAt"]}"));
+        Assert.Equal([first.TransactionId], await ListAsync($"by=created&from={first["createdAt"]}"));
+
+        async Task<IEnumerable<Guid>> ListAsync(string query) =>
+            (await user.GetAsync($"transactions?{query}")).MustBe(200).Json.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("id").GetGuid());
+    }
+
+    [Fact]
     public async Task Filters_narrow_the_list()
     {
         var (user, other) = (await system.NewUserAsync(), await system.NewUserAsync("9.00"));
@@ -105,9 +127,15 @@ public sealed class TransactionListTests(LedgerSystem system)
         Assert.Equal([t, w, e, d], await ListAsync("status=posted"));
         Assert.Equal([], await ListAsync("status=pending"));
         Assert.Equal([w], await ListAsync("status=posted&kind=withdrawal&currency=USD"));
-        Assert.Equal([t, r, w], await ListAsync($"from={withdrawal["createdAt"]}"));
-        Assert.Equal([e, d], await ListAsync($"to={withdrawal["createdAt"]}"));
-        Assert.Equal([e], await ListAsync($"from={euros["createdAt"]}&to={withdrawal["createdAt"]}"));
+        Assert.Equal([t, r, w], await ListAsync($"from={withdrawal["createdAt"]}&by=created"));
+        Assert.Equal([e, d], await ListAsync($"to={withdrawal["createdAt"]}&by=created"));
+        Assert.Equal([e], await ListAsync($"from={euros["createdAt"]}&to={withdrawal["createdAt"]}&by=created"));
+        foreach (var by in new[] { "", "&by=posted" })
+        {
+            Assert.Equal([t, r, w], await ListAsync($"from={withdrawal["postedAt"]}{by}"));
+            Assert.Equal([e, d], await ListAsync($"to={withdrawal["postedAt"]}{by}"));
+            Assert.Equal([e], await ListAsync($"from={euros["postedAt"]}&to={withdrawal["postedAt"]}{by}"));
+        }
         var page = (await user.GetAsync("transactions?limit=3")).MustBe(200);
         Assert.Equal([e, d], await ListAsync($"cursor={page["nextCursor"]}"));
         Assert.Equal([d], await ListAsync($"cursor={page["nextCursor"]}&currency=USD"));
@@ -165,6 +193,7 @@ public sealed class TransactionListTests(LedgerSystem system)
     [InlineData("status=done", "status")]
     [InlineData("from=yesterday", "from")]
     [InlineData("to=2026-01-31", "to")]
+    [InlineData("by=effect", "by")]
     [InlineData("currency=%00", "currency")]
     public async Task Invalid_query_parameter_is_named(string query, string field)
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Ledger.Core;
 using Ledger.Core.Messaging;
+using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Npgsql;
 
@@ -10,6 +11,7 @@ namespace Ledger.Worker.Backlog;
 public sealed partial class BacklogMonitor : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan FillInterval = TimeSpan.FromSeconds(10);
 
     // Longer than two calls to RabbitMQ may take: a channel that is abandoned before it is open stays open in RabbitMQ.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
@@ -19,6 +21,7 @@ public sealed partial class BacklogMonitor : BackgroundService
     private readonly ILogger<BacklogMonitor> _logger;
     private QueueDepth? _queue;
     private PendingBacklog? _pending;
+    private IReadOnlyList<ShardFill>? _fills;
 
     public BacklogMonitor(BrokerConnection broker, NpgsqlDataSource database, ILogger<BacklogMonitor> logger)
     {
@@ -30,7 +33,12 @@ public sealed partial class BacklogMonitor : BackgroundService
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.pending.commands", () => Observe(_pending, pending => pending.Count), "{command}", "Commands that are recorded and not decided.");
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.pending.oldest_age", () => Observe(_pending, pending => pending.OldestAge.TotalSeconds), "s", "How long the oldest of them has been waiting.");
+            "ledger.pending.oldest_age", () => Observe(_pending, pending => pending.OldestAge.TotalSeconds), "s", "How long the oldest of them has been waiting, of those that have not failed.");
+        LedgerTelemetry.Meter.CreateObservableGauge(
+            "ledger.settlement.fill", () => (_fills ?? []).Select(fill => new Measurement<double>(fill.Ratio, new KeyValuePair<string, object?>("currency", fill.Currency))),
+            null, "How much of its range the fullest settlement or exchange shard of a currency has used.");
+        LedgerTelemetry.Meter.CreateObservableGauge(
+            "ledger.pending.failed", () => Observe(_pending, pending => pending.Failed), "{command}", "Those of them that could not be posted and wait for an operator.");
     }
 
     // A figure that cannot be measured is not reported: the last one would hide a growing backlog.
@@ -39,12 +47,13 @@ public sealed partial class BacklogMonitor : BackgroundService
 
     // Independently of each other: the queue grows while PostgreSQL is unavailable.
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
-        RepeatAsync(async token => _queue = await QueueAsync(token), () => _queue = null, stoppingToken),
-        RepeatAsync(async token => _pending = await PendingCommands.BacklogAsync(_database, token), () => _pending = null, stoppingToken));
+        RepeatAsync(Interval, async token => _queue = await QueueAsync(token), () => _queue = null, stoppingToken),
+        RepeatAsync(Interval, async token => _pending = await PendingCommands.BacklogAsync(_database, token), () => _pending = null, stoppingToken),
+        RepeatAsync(FillInterval, async token => _fills = await ShardFill.OfAllAsync(_database, token), () => _fills = null, stoppingToken));
 
-    private async Task RepeatAsync(Func<CancellationToken, Task> measure, Action forget, CancellationToken stoppingToken)
+    private async Task RepeatAsync(TimeSpan interval, Func<CancellationToken, Task> measure, Action forget, CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(Interval);
+        using var timer = new PeriodicTimer(interval);
         while (!stoppingToken.IsCancellationRequested)
         {
             try

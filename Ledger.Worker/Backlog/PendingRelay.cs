@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.ServiceDefaults;
@@ -16,7 +17,7 @@ namespace Ledger.Worker.Backlog;
 /// while there is one. It also ends failed commands whose time is over.
 /// </summary>
 internal sealed partial class PendingRelay(
-    BrokerConnection broker, NpgsqlDataSource database, CommandConsumer consumer, TimeProvider clock, IOptions<WorkerOptions> options,
+    BrokerConnection broker, NpgsqlDataSource database, CommandConsumer consumer, CurrencyCatalog catalog, EventPublisher events, TimeProvider clock, IOptions<WorkerOptions> options,
     ILogger<PendingRelay> logger) : BackgroundService
 {
     // A message that is not answered by then shows that posting is held up, here or in the other workers too.
@@ -61,15 +62,30 @@ internal sealed partial class PendingRelay(
 
     private async Task EndFailedAsync(CancellationToken cancellationToken)
     {
+        // While RabbitMQ is away, the events could not be published; the commands end when it is back.
         int ended;
         do
         {
-            ended = await FailedCommands.EndAsync(database, options.Value.RelayBatch, cancellationToken);
+            if (broker.Ready is not { } connection)
+                return;
+            ended = await FailedCommands.EndAsync(database, options.Value.RelayBatch, AnnounceAsync, cancellationToken);
             if (ended > 0)
                 LogEnded(ended);
+
+            async Task AnnounceAsync(IReadOnlyList<Transaction> failed)
+            {
+                await using var channel = await ChannelAsync(connection, cancellationToken);
+                var currencies = await catalog.GetAsync(failed.Select(transaction => transaction.Currency), cancellationToken);
+                await BrokerConnection.InTimeAsync(connection, events.PublishAsync(failed, currencies, channel, cancellationToken), cancellationToken);
+                PostingMetrics.CountFailed(failed);
+            }
         }
         while (ended == options.Value.RelayBatch);
     }
+
+    private static Task<IChannel> ChannelAsync(IConnection connection, CancellationToken cancellationToken) =>
+        BrokerConnection.InTimeAsync(connection, connection.CreateChannelAsync(
+            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken), cancellationToken);
 
     /// <summary>Publishes due commands, up to a bound. Returns whether there may be more.</summary>
     private async Task<bool> RelayAsync(CancellationToken cancellationToken)
@@ -77,8 +93,7 @@ internal sealed partial class PendingRelay(
         if (broker.Ready is not { } connection || consumer.Stalled > MaxStall || !await PendingCommands.IsAnyDueAsync(database, cancellationToken))
             return false;
 
-        await using var channel = await BrokerConnection.InTimeAsync(connection, connection.CreateChannelAsync(
-            new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellationToken), cancellationToken);
+        await using var channel = await ChannelAsync(connection, cancellationToken);
         if (await BrokerConnection.InTimeAsync(connection, channel.MessageCountAsync(Topology.CommandQueue, cancellationToken), cancellationToken)
             > options.Value.RelayQueueDepth)
             return false;

@@ -18,14 +18,13 @@ namespace Ledger.Worker.Posting;
 /// Sends what a batch decided, after its commit: replies to the API processes that wait, events to the event exchange, and
 /// commands that cannot be posted to the dead letters.
 /// </summary>
-internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyCatalog catalog, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<BatchAnswerer> logger)
+internal sealed partial class BatchAnswerer(
+    NpgsqlDataSource database, CurrencyCatalog catalog, EventPublisher events, TimeProvider clock, IOptions<WorkerOptions> options, ILogger<BatchAnswerer> logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
     private static readonly BasicProperties ReplyProperties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Transient };
-    private static readonly BasicProperties EventProperties = new() { ContentType = TransactionEvents.ContentType, DeliveryMode = DeliveryModes.Persistent };
 
-    private readonly OnceAMinute _refusals = new(clock);
     private readonly OnceAMinute _absences = new(clock);
 
     /// <summary>Returns when RabbitMQ has confirmed or refused events and dead letters. No message may be acknowledged before that.</summary>
@@ -97,51 +96,20 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
     private async Task PublishEventsAsync(IReadOnlyList<Answer> answers, IChannel channel, CancellationToken cancellationToken)
     {
         // The events of a known outcome are published again: the worker that decided it may have died before it published them.
-        var byKey = new Dictionary<string, List<Transaction>>();
+        var decided = new List<Transaction>(answers.Count);
         foreach (var answer in answers)
         {
             if (answer.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } decision)
                 continue;
-            if (answer.IsRepeated && decision.Kind == DecisionKind.Known)
-                continue;
-            var key = TransactionEvents.RoutingKey(outcome);
-            if (!byKey.TryGetValue(key, out var transactions))
-                byKey[key] = transactions = [];
-            transactions.Add(outcome);
+            if (!answer.IsRepeated || decision.Kind == DecisionKind.Decided)
+                decided.Add(outcome);
         }
-        if (byKey.Count == 0)
+        if (decided.Count == 0)
             return;
 
         var currencies = FrozenDictionary<string, Currency>.Empty;
-        await AskAsync(
-            async () => currencies = await catalog.GetAsync(byKey.Values.Select(transactions => transactions[0].Currency), cancellationToken), cancellationToken);
-
-        var publishing = new List<Task>(byKey.Count);
-        foreach (var (key, transactions) in byKey)
-        {
-            // An amount of an unknown currency cannot be written, because its exponent is unknown.
-            if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
-                continue;
-            foreach (var body in TransactionEvents.Write(transactions, currency))
-                publishing.Add(PublishEventsAsync(channel, key, body, cancellationToken));
-        }
-        await Task.WhenAll(publishing);
-        PostingMetrics.Events.Add(byKey.Values.Sum(transactions => transactions.Count));
-    }
-
-    private async Task PublishEventsAsync(IChannel channel, string key, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await channel.BasicPublishAsync(Topology.EventExchange, key, mandatory: false, EventProperties, body, cancellationToken);
-        }
-        catch (PublishException)
-        {
-            // The queue of one subscriber is full. The others have the events, and posting does not wait for that one (decision 6).
-            PostingMetrics.RefusedEvents.Add(1);
-            if (_refusals.IsDue())
-                LogRefused(key);
-        }
+        await AskAsync(async () => currencies = await catalog.GetAsync(decided.Select(transaction => transaction.Currency), cancellationToken), cancellationToken);
+        await events.PublishAsync(decided, currencies, channel, cancellationToken);
     }
 
     private async Task<IReadOnlySet<ulong>> DeadLetterAsync(PostedBatch batch, IChannel channel, CancellationToken cancellationToken)
@@ -231,7 +199,4 @@ internal sealed partial class BatchAnswerer(NpgsqlDataSource database, CurrencyC
 
     [LoggerMessage(LogLevel.Warning, "{Count} commands wait for a worker of a later version: this worker does not know kind {Kind} in version {Version}")]
     private partial void LogUnknown(int count, string kind, int version);
-
-    [LoggerMessage(LogLevel.Warning, "A queue that is bound to ledger.events refused events with routing key {RoutingKey}; they are not published to it again")]
-    private partial void LogRefused(string routingKey);
 }

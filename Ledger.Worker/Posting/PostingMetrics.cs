@@ -29,6 +29,9 @@ internal static class PostingMetrics
     private static readonly Counter<long> Rejected = LedgerTelemetry.Meter.CreateCounter<long>(
         "ledger.commands.rejected", "{command}", "Commands that were rejected, by kind and reason.");
 
+    private static readonly Counter<long> Failed = LedgerTelemetry.Meter.CreateCounter<long>(
+        "ledger.commands.failed", "{command}", "Commands that ended as failed, by kind.");
+
     private static readonly Counter<long> Replayed = LedgerTelemetry.Meter.CreateCounter<long>(
         "ledger.commands.replayed", "{command}", "Commands that were answered with an earlier outcome.");
 
@@ -42,7 +45,10 @@ internal static class PostingMetrics
         Events.Add(0);
         RefusedEvents.Add(0);
         foreach (var kind in Enum.GetValues<TransactionKind>())
+        {
             Posted.Add(0, new KeyValuePair<string, object?>("kind", kind.Name()));
+            Failed.Add(0, new KeyValuePair<string, object?>("kind", kind.Name()));
+        }
     }
 
     public static void RecordAge(IReadOnlyList<Command> commands, DateTime now)
@@ -53,6 +59,13 @@ internal static class PostingMetrics
 
     /// <summary>Counts a dead letter that came from no batch.</summary>
     public static void CountDeadLetter() => DeadLetters.Add(1);
+
+    /// <summary>Those that ended as failed because their time was over.</summary>
+    public static void CountFailed(IEnumerable<Transaction> failed)
+    {
+        foreach (var transaction in failed)
+            Failed.Add(1, new KeyValuePair<string, object?>("kind", transaction.Kind));
+    }
 
     public static void Count(PostedBatch batch)
     {
@@ -66,7 +79,9 @@ internal static class PostingMetrics
             switch (decision)
             {
                 case { Kind: DecisionKind.Undecided }:
-                case { Kind: DecisionKind.Decided, Outcome.Status: TransactionStatus.Failed }:
+                    break;
+                case { Kind: DecisionKind.Decided, Outcome: { Status: TransactionStatus.Failed } failed }:
+                    CountFailed([failed]);
                     break;
                 case { Kind: DecisionKind.Decided, Outcome: { Rejection: { } rejection } outcome }:
                     Rejected.Add(1, new("kind", outcome.Kind), new("reason", rejection.Code));

@@ -13,6 +13,7 @@ public static class PostingSetup
         builder.Services.AddSingleton<BrokerConnection>();
         builder.Services.AddSingleton<CurrencyCatalog>();
         builder.Services.AddSingleton<BatchPoster>();
+        builder.Services.AddSingleton<EventPublisher>();
         builder.Services.AddSingleton<BatchAnswerer>();
         builder.Services.AddSingleton<CommandConsumer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<CommandConsumer>());
