@@ -59,6 +59,7 @@ namespace Ledger.Api
             api.MapJournal();
             api.MapCurrencies();
             api.MapUsers();
+            api.MapUserResource();
             api.MapAudit();
             api.MapVerification();
             routes.MapOpenApi().AllowAnonymous();
