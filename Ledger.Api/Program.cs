@@ -60,6 +60,7 @@ namespace Ledger.Api
             api.MapJournalProof();
             api.MapCurrencies();
             api.MapUsers();
+            api.MapUserResource();
             api.MapAudit();
             api.MapVerification();
             routes.MapOpenApi().AllowAnonymous();

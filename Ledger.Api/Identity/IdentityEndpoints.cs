@@ -28,14 +28,14 @@ public static class IdentityEndpoints
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden);
         open.MapPost("/refresh", RefreshAsync).WithName("Refresh")
             .WithSummary("Exchange a refresh token for the next pair of tokens")
-            .WithDescription("Each refresh token is valid once. A second use ends its session: 401 `invalid_token`, also for the session's access tokens.")
+            .WithDescription("Each refresh token yields the next one; the same token again within 30 s, because the answer was lost or two tabs refresh at once, yields the same one. Later use ends its session: 401 `invalid_token`, also for the session's access tokens.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
 
         var own = group.MapGroup("").RequireAuthorization(Policies.User)
             .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests);
         own.MapPost("/logout", LogoutAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Logout")
             .WithSummary("Log out of one session or of all")
-            .WithDescription("Ends the session of the refresh token, or without a body all of the caller's sessions. Their access tokens are refused within seconds.");
+            .WithDescription("Ends the session of the refresh token, or without a body all of the caller's sessions. Their access tokens are refused within seconds. 401 `invalid_token` if that ends no session: the token is unknown, spent or another user's.");
         own.MapPost("/password", ChangePasswordAsync).RequireRateLimiting(RateLimits.PerAddress).WithName("ChangePassword")
             .WithSummary("Change the password")
             .WithDescription("Ends all other sessions of the caller. 401 `invalid_credentials` if the current password is wrong, which counts as a failed login.")
@@ -50,7 +50,7 @@ public static class IdentityEndpoints
         var errors = new Dictionary<string, string[]>();
         var email = request.Email is null ? null : await RegisteredEmail.CanonicalAsync(database, request.Email, context.RequestAborted);
         if (!RegisteredEmail.IsEmail(email))
-            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : $"{Sent.Quoted(request.Email)} is not an e-mail address, or has blanks or invisible characters."];
+            errors["email"] = [string.IsNullOrEmpty(request.Email) ? "Is required: an e-mail address." : NotAnEmail(request.Email)];
         if (Passwords.ErrorOf(request.Password, request.Email) is { } error)
             errors["password"] = [error];
         if (errors.Count > 0)
@@ -77,7 +77,9 @@ public static class IdentityEndpoints
             : Problem.Invalid(context, new Dictionary<string, string[]> { ["password"] = [.. result.Errors.Select(e => e.Description)] });
     }
 
-    private static ProblemHttpResult EmailTaken(HttpContext context) =>
+    internal static string NotAnEmail(string sent) => $"{Sent.Quoted(sent)} is not an e-mail address, or has blanks or invisible characters.";
+
+    internal static ProblemHttpResult EmailTaken(HttpContext context) =>
         Problem.Of(context, StatusCodes.Status409Conflict, "email_taken", "The e-mail address is registered already.");
 
     private static async Task<Results<Ok<TokenResponse>, ProblemHttpResult>> LoginAsync(
@@ -130,12 +132,12 @@ public static class IdentityEndpoints
             : Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown or spent, or its session has ended. Log in again.");
     }
 
-    private static async Task<NoContent> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions)
+    private static async Task<Results<NoContent, ProblemHttpResult>> LogoutAsync(LogoutRequest? request, HttpContext context, Sessions sessions)
     {
-        if (request?.RefreshToken is { } refreshToken)
-            await sessions.CloseAsync(context, refreshToken);
-        else
+        if (request?.RefreshToken is not { } refreshToken)
             await sessions.CloseAllAsync(context);
+        else if (!await sessions.CloseAsync(context, refreshToken))
+            return Problem.Of(context, StatusCodes.Status401Unauthorized, "invalid_token", "The refresh token is unknown, spent or another user's, or its session has ended. No session was ended.");
         return TypedResults.NoContent();
     }
 
@@ -178,7 +180,7 @@ public static class IdentityEndpoints
         var user = await users.FindByIdAsync(context.Caller().Id.ToString());
         return user is null
             ? TypedResults.Unauthorized()
-            : TypedResults.Ok(new MeResponse(user.Id, user.Email!, ["user", .. await users.GetRolesAsync(user)]));
+            : TypedResults.Ok(new MeResponse(user.Id, user.Email, ["user", .. await users.GetRolesAsync(user)]));
     }
 }
 
@@ -190,7 +192,7 @@ public sealed record RegisterResponse(Guid UserId);
 
 public sealed record LoginRequest(string? Email, string? Password);
 
-public sealed record RefreshRequest([property: Description("The latest refresh token; each is valid once.")] string? RefreshToken);
+public sealed record RefreshRequest([property: Description("The latest refresh token.")] string? RefreshToken);
 
 public sealed record LogoutRequest([property: Description("A refresh token of the session to end; without it, all of the caller's sessions end.")] string? RefreshToken = null);
 
@@ -202,8 +204,9 @@ public sealed record PasswordRequest(
 /// <param name="TokenType"><c>Bearer</c>.</param>
 /// <param name="AccessToken">The bearer token of each request.</param>
 /// <param name="ExpiresIn">Seconds until the access token expires.</param>
-/// <param name="RefreshToken">Valid once, for the next pair of tokens.</param>
+/// <param name="RefreshToken">For the next pair of tokens.</param>
 public sealed record TokenResponse(string TokenType, string AccessToken, int ExpiresIn, string RefreshToken);
 
 /// <summary>The caller with its roles; every user has the role <c>user</c>.</summary>
-public sealed record MeResponse(Guid UserId, string Email, IReadOnlyList<string> Roles);
+/// <param name="Email">Null if an operator or a service removed it.</param>
+public sealed record MeResponse(Guid UserId, string? Email, IReadOnlyList<string> Roles);

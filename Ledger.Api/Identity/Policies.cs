@@ -11,6 +11,8 @@ public static class Policies
     public const string UserOrOperator = "user or operator";
     /// <summary>Operators, who administer.</summary>
     public const string Operator = "operator";
+    /// <summary>Operators, who make, change and close users as resources.</summary>
+    public const string Users = "users";
     /// <summary>Operators and auditors, who read everything.</summary>
     public const string Staff = "staff";
     /// <summary>Users, for their own resources, and operators, auditors and their API keys, who read everything.</summary>
@@ -20,6 +22,7 @@ public static class Policies
         .AddPolicy(User, policy => policy.RequireCaller(caller => caller.IsUser))
         .AddPolicy(UserOrOperator, policy => policy.RequireCaller(caller => caller.IsUser || caller.IsOperator))
         .AddPolicy(Operator, policy => policy.RequireCaller(caller => caller.IsOperator))
+        .AddPolicy(Users, policy => policy.RequireCaller(caller => caller.IsOperator))
         .AddPolicy(Staff, policy => policy.RequireCaller(caller => caller.Roles != CallerRoles.None))
         .AddPolicy(UserOrStaff, policy => policy.RequireCaller(caller => caller.IsUser || caller.Roles != CallerRoles.None));
 

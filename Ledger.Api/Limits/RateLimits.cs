@@ -1,13 +1,12 @@
 using System.ComponentModel.DataAnnotations;
 using System.Diagnostics.Metrics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Threading.RateLimiting;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Core;
 using Ledger.ServiceDefaults;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.Extensions.Options;
 
@@ -27,7 +26,7 @@ public sealed class RateLimitOptions
     [Range(1, 1_000_000)]
     public int UserBurst { get; set; } = 2_000;
 
-    /// <summary>Requests per minute of one remote address to register, log in, refresh or change a password, in the long run.</summary>
+    /// <summary>Requests per minute of one remote address to register, log in, refresh or change a password, and transfers to unknown e-mail addresses, in the long run.</summary>
     [Range(1, 1_000_000)]
     public int AddressPerMinute { get; set; } = 60;
 
@@ -57,19 +56,16 @@ public static class RateLimits
         LedgerTelemetry.Meter.CreateObservableCounter("ledger.rate_limited", ObserveRefused, "{request}", "Requests that were answered 429, by policy: user or address.");
 
         builder.Services.AddRateLimiter(_ => { });
-        builder.Services.AddOptions<RateLimiterOptions>().Configure<IOptions<RateLimitOptions>, IHostEnvironment>((limiter, options, environment) =>
+        builder.Services.AddSingleton<AddressLimit>();
+        builder.Services.AddOptions<RateLimiterOptions>().Configure<IOptions<RateLimitOptions>, AddressLimit>((limiter, options, addresses) =>
         {
             var limits = options.Value;
-            var isOn = limits.Enabled ?? !environment.IsDevelopment();
             limiter.AddPolicy(PerUser, context =>
-                !isOn ? RateLimitPartition.GetNoLimiter(Guid.Empty)
+                !addresses.IsOn ? RateLimitPartition.GetNoLimiter(Guid.Empty)
                 : context.User.Identity is Caller caller ? RateLimitPartition.GetTokenBucketLimiter(caller.Id, _ => PerSecond(limits))
                 // Authorization refuses anonymous requests right after this.
                 : RateLimitPartition.GetNoLimiter(Guid.Empty));
-            limiter.AddPolicy(PerAddress, context =>
-                isOn
-                    ? RateLimitPartition.GetTokenBucketLimiter(NetworkOf(context.Connection.RemoteIpAddress), _ => PerMinute(limits))
-                    : RateLimitPartition.GetNoLimiter(""));
+            limiter.AddPolicy(PerAddress, addresses.PartitionOf);
             limiter.OnRejected = RefuseAsync;
         });
     }
@@ -88,25 +84,21 @@ public static class RateLimits
         return new() { TokenLimit = burst, TokensPerPeriod = tokens, ReplenishmentPeriod = per * ((double)tokens / rate) };
     }
 
-    // One IPv6 client usually has a network of 2^64 addresses.
-    private static string NetworkOf(IPAddress? address)
+    /// <summary>The problem of a request that got no token.</summary>
+    /// <param name="policy">Whose bucket is empty: <see cref="PerUser"/> or <see cref="PerAddress"/>.</param>
+    internal static ProblemHttpResult Refused(HttpContext context, string policy, RateLimitLease lease)
     {
-        if (address is null)
-            return "";
-        if (address.IsIPv4MappedToIPv6)
-            address = address.MapToIPv4();
-        return address.AddressFamily == AddressFamily.InterNetworkV6 ? Convert.ToHexString(address.GetAddressBytes(), 0, 8) : address.ToString();
+        Interlocked.Increment(ref s_refused[policy == PerAddress ? 1 : 0]);
+        var wait = lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromSeconds(1);
+        context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        return Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests. Retry after the time in Retry-After.");
     }
 
     private static async ValueTask RefuseAsync(OnRejectedContext rejected, CancellationToken cancellationToken)
     {
         var context = rejected.HttpContext;
         var policy = context.GetEndpoint()?.Metadata.GetMetadata<EnableRateLimitingAttribute>()?.PolicyName;
-        Interlocked.Increment(ref s_refused[policy == PerAddress ? 1 : 0]);
-        var wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromSeconds(1);
-        context.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-        await Problem.Of(context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests. Retry after the time in Retry-After.")
-            .ExecuteAsync(context);
+        await Refused(context, policy ?? PerUser, rejected.Lease).ExecuteAsync(context);
     }
 
     // Observed, so that each series exists at zero: Prometheus sees no increase in one that begins at 1.

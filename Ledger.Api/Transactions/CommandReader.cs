@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
+using Ledger.Api.Limits;
 using Ledger.Api.Requests;
 using Ledger.Core.Currencies;
 using Ledger.Core.Identity;
@@ -12,7 +13,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 namespace Ledger.Api.Transactions;
 
 /// <summary>Validates a request and turns it into a command. A request that is refused here leaves no trace in the ledger.</summary>
-public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, SelfServiceDeposits selfService, TimeProvider clock)
+public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, AddressLimit addresses, SelfServiceDeposits selfService, TimeProvider clock)
 {
     private const int MaxReference = 255;
     private const int MaxMetadataEntries = 50;
@@ -55,8 +56,14 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
                 errors["to"] = ["Is required: a user id or an e-mail address."];
             else if (!Recipients.IsIdOrEmail(request.To))
                 errors["to"] = [NotAUser(request.To)];
-            else if ((recipient = await recipients.FindAsync(request.To, context.RequestAborted)) == caller)
-                errors["to"] = ["Is the caller. Must be another user."];
+            else
+            {
+                (recipient, var refused) = await FindRecipientAsync(request.To, context);
+                if (refused is not null)
+                    return (null, refused);
+                if (recipient == caller)
+                    errors["to"] = ["Is the caller. Must be another user."];
+            }
         }
         if (errors.Count > 0)
             return (null, Problem.Invalid(context, errors));
@@ -94,6 +101,19 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         return (new ValidCommand(command, currency), null);
     }
 
+    // An address that is not registered takes a token of the caller's remote address. Without tokens, registered addresses are refused too:
+    // the refusal tells nothing. Ids cannot be guessed, and operators may know who is registered.
+    private async ValueTask<(Guid? Recipient, ProblemHttpResult? Refused)> FindRecipientAsync(string to, HttpContext context)
+    {
+        var isLimited = !Recipients.IsId(to) && !context.Caller().IsOperator;
+        if (isLimited && addresses.Take(context, tokens: 0) is { IsAcquired: false } none)
+            return (null, RateLimits.Refused(context, RateLimits.PerAddress, none));
+        var recipient = await recipients.FindAsync(to, context.RequestAborted);
+        return recipient is null && isLimited && addresses.Take(context, tokens: 1) is { IsAcquired: false } empty
+            ? (null, RateLimits.Refused(context, RateLimits.PerAddress, empty))
+            : (recipient, null);
+    }
+
     private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => error switch
     {
         AmountError.TooPrecise => Problem.Invalid(context, new Dictionary<string, string[]>
@@ -112,7 +132,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
 
     private static string NotAUser(string text) => $"{Sent.Quoted(text)} is neither a user id nor an e-mail address.";
 
-    private static string? MetadataError(Dictionary<string, string> metadata)
+    internal static string? MetadataError(Dictionary<string, string> metadata)
     {
         if (metadata.Count > MaxMetadataEntries)
             return $"Has {metadata.Count} entries. Must have at most {MaxMetadataEntries}.";

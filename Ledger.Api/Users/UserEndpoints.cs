@@ -13,7 +13,7 @@ using NpgsqlTypes;
 
 namespace Ledger.Api.Users;
 
-/// <summary>Users as operators and auditors see them: accounts, transactions, freezing.</summary>
+/// <summary>Users as operators and auditors see them: accounts, transactions, freezing, roles.</summary>
 internal static class UserEndpoints
 {
     private const int MaxReason = 500;
@@ -50,6 +50,14 @@ internal static class UserEndpoints
         acting.MapPost("/users/{userId:guid}/unfreeze", UnfreezeAsync).WithName("UnfreezeUser")
             .WithSummary("Unfreeze a user")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
+        acting.MapPut("/users/{userId:guid}/roles/{role}", GrantRoleAsync).WithName("GrantRole")
+            .WithSummary("Give a user a role: operator or auditor")
+            .WithDescription("The user has the role with its next login or refresh. A repeated call changes nothing.")
+            .ProducesProblem(StatusCodes.Status404NotFound);
+        acting.MapDelete("/users/{userId:guid}/roles/{role}", RevokeRoleAsync).WithName("RevokeRole")
+            .WithSummary("Take a role away from a user")
+            .WithDescription("The role has no effect within seconds, also in existing access tokens. 409 `last_operator` if a user takes it from the last operator; API keys and `ledger operator revoke` may. A repeated call changes nothing.")
+            .ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
     }
 
     private static async Task<Results<Ok<UserPage>, ProblemHttpResult>> ListAsync(
@@ -144,6 +152,52 @@ internal static class UserEndpoints
         return await GetAsync(userId, context, database, CancellationToken.None);
     }
 
+    private static Task<Results<Ok<UserResponse>, ProblemHttpResult>> GrantRoleAsync(
+        Guid userId, string role, HttpContext context, NpgsqlDataSource database) => SetRoleAsync(userId, role, true, context, database);
+
+    private static Task<Results<Ok<UserResponse>, ProblemHttpResult>> RevokeRoleAsync(
+        Guid userId, string role, HttpContext context, NpgsqlDataSource database) => SetRoleAsync(userId, role, false, context, database);
+
+    private static async Task<Results<Ok<UserResponse>, ProblemHttpResult>> SetRoleAsync(
+        Guid userId, string role, bool given, HttpContext context, NpgsqlDataSource database)
+    {
+        var caller = context.Caller();
+        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
+        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
+        await using var set = new NpgsqlCommand("select identity.set_role($1, $2, $3, $4)", connection, transaction)
+        {
+            Parameters =
+            {
+                new() { Value = userId },
+                new() { Value = role },
+                new() { Value = given },
+                new() { Value = caller.IsUser ? caller.Id : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+            },
+        };
+        switch ((string)(await set.ExecuteScalarAsync(CancellationToken.None))!)
+        {
+            case "unknown":
+                return Problem.NotFound(context);
+            case "forbidden":
+                return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "The caller is not an operator any more.");
+            case "last_operator":
+                return LastOperator(context);
+            case "changed":
+                await using (var audit = new NpgsqlBatch(connection, transaction))
+                {
+                    audit.BatchCommands.Add(AuditTrail.Entry(
+                        context, given ? AuditActions.RoleGranted : AuditActions.RoleRevoked, userId.ToString(), new Dictionary<string, string> { ["role"] = role }));
+                    await audit.ExecuteNonQueryAsync(CancellationToken.None);
+                }
+                break;
+        }
+        await transaction.CommitAsync(CancellationToken.None);
+        return await GetAsync(userId, context, database, CancellationToken.None);
+    }
+
+    internal static ProblemHttpResult LastOperator(HttpContext context) =>
+        Problem.Of(context, StatusCodes.Status409Conflict, "last_operator", "The user is the last operator. Give the role to another user first.");
+
     private static async Task<List<UserResponse>> ReadAsync(NpgsqlCommand command, CancellationToken cancellationToken)
     {
         var users = new List<UserResponse>();
@@ -151,7 +205,7 @@ internal static class UserEndpoints
         while (await reader.ReadAsync(cancellationToken))
         {
             users.Add(new UserResponse(
-                reader.GetGuid(0), reader.GetString(1), ["user", .. reader.GetFieldValue<string[]>(4)], !reader.IsDBNull(3),
+                reader.GetGuid(0), reader.IsDBNull(1) ? null : reader.GetString(1), ["user", .. reader.GetFieldValue<string[]>(4)], !reader.IsDBNull(3),
                 reader.GetDateTime(2), reader.IsDBNull(3) ? null : reader.GetDateTime(3)));
         }
         return users;
@@ -159,7 +213,8 @@ internal static class UserEndpoints
 }
 
 /// <summary>A user as operators and auditors see it.</summary>
-public sealed record UserResponse(Guid UserId, string Email, IReadOnlyList<string> Roles, bool Frozen, DateTime CreatedAt, DateTime? FrozenAt);
+/// <param name="Email">Null if the user has none, or is closed.</param>
+public sealed record UserResponse(Guid UserId, string? Email, IReadOnlyList<string> Roles, bool Frozen, DateTime CreatedAt, DateTime? FrozenAt);
 
 /// <summary>A page of users, newest first.</summary>
 /// <param name="NextCursor">The cursor of the next page; null on the last page.</param>

@@ -118,7 +118,7 @@ internal static class OperatorCommand
     private static async Task<int> ListAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var command = database.CreateCommand("""
-            select u.id, u.email, string_agg(r.name, ', ' order by r.name)
+            select u.id, coalesce(u.email, '–'), string_agg(r.name, ', ' order by r.name)
             from identity.user_roles ur join identity.users u on u.id = ur.user_id join identity.roles r on r.id = ur.role_id
             group by u.id order by u.id
             """);

@@ -15,6 +15,10 @@ public static class Secrets
     /// <summary>A new secret with a prefix, by which secret scanners recognise it.</summary>
     public static string New(string prefix) => prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(Bytes));
 
+    /// <summary>A secret that follows from another one and a random key: with both, it can be made again.</summary>
+    public static string Derive(string prefix, byte[] key, string secret) =>
+        prefix + Base64Url.EncodeToString(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(secret)));
+
     /// <summary>The hash that is stored of a secret.</summary>
     public static byte[] Hash(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));
 }
@@ -39,6 +43,9 @@ public static class AuditActions
     public const string SignedOut = "signed_out";
     public const string PasswordChanged = "password_changed";
     public const string RefreshReused = "refresh_token_reused";
+    public const string UserCreated = "user_created";
+    public const string UserChanged = "user_changed";
+    public const string UserClosed = "user_closed";
     public const string UserFrozen = "user_frozen";
     public const string UserUnfrozen = "user_unfrozen";
     public const string CurrencyAdded = "currency_added";

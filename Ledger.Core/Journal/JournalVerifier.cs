@@ -13,10 +13,10 @@ namespace Ledger.Core.Journal;
 public sealed class JournalVerifier(NpgsqlDataSource database)
 {
     /// <summary>The rules, as results name them.</summary>
-    public static Check Chain { get; } = new("journal-chain", "Each block of the journal follows the one before it, and its hash is that of its transactions.", "");
+    public static Check Chain { get; } = new("journal-chain", CheckKind.Money, "Each block of the journal follows the one before it, and its hash is that of its transactions.", "");
 
     /// <inheritdoc cref="Chain"/>
-    public static Check Digest { get; } = new("journal-digest", "Each sealed transaction, with its entries, is as it was when it was decided.", "");
+    public static Check Digest { get; } = new("journal-digest", CheckKind.Money, "Each sealed transaction, with its entries, is as it was when it was decided.", "");
 
     /// <summary>What the hash of the first block is chained to.</summary>
     public static readonly byte[] Genesis = new byte[SHA256.HashSizeInBytes];

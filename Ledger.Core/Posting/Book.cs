@@ -9,7 +9,7 @@ namespace Ledger.Core.Posting;
 /// </summary>
 internal sealed class Book
 {
-    /// <summary>The place of an account whose owner is not registered.</summary>
+    /// <summary>The place of an account whose owner is unknown or closed.</summary>
     public const int NoAccount = -1;
 
     private readonly Dictionary<(Guid Owner, string Currency), int> _accountOf;

@@ -58,10 +58,11 @@ public static class Judge
         if (movement.From == movement.To || from.Currency != to.Currency)
             throw new ArgumentException("A movement needs two different accounts of one currency.", nameof(movement));
 
-        if (from.Status != AccountStatus.Open || to.Status != AccountStatus.Open)
-            return NotOpen(from.Status == AccountStatus.Open ? to.Status : from.Status);
-        if (!from.IsUnlimited && from.Available < amount)
-            return new Rejection(RejectionCodes.InsufficientFunds, from.Available);
+        // Funds before the recipient: a sender learns of a user only if it could pay that user.
+        if (Debit(from, amount) is { } refusal)
+            return refusal;
+        if (to.Status != AccountStatus.Open)
+            return NotOpen(to.Status);
         if (from.Posted < -BalanceLimit + amount || to.Posted > BalanceLimit - amount)
             return new Rejection(RejectionCodes.BalanceOverflow);
 
@@ -70,6 +71,12 @@ public static class Judge
         Debug.Assert(from.IsUnlimited || from.Available >= 0);
         return null;
     }
+
+    /// <summary>Why an account cannot pay an amount of 1 or more; null if it can.</summary>
+    public static Rejection? Debit(in AccountState from, long amount) =>
+        from.Status != AccountStatus.Open ? NotOpen(from.Status)
+        : !from.IsUnlimited && from.Available < amount ? new Rejection(RejectionCodes.InsufficientFunds, from.Available)
+        : null;
 
     private static Rejection? Hold(Span<AccountState> accounts, HoldEffect effect, UndoLog undo)
     {

@@ -27,8 +27,10 @@ internal static class PlanCompiler
             TransactionKind.Transfer => (own, command.RecipientId is { } recipient ? book.AccountOf(recipient, command.Currency) : Book.NoAccount),
             _ => throw new ArgumentOutOfRangeException(nameof(command), command.Kind, "The engine has no plan for this kind of command."),
         };
-        if (from == Book.NoAccount || to == Book.NoAccount)
-            return new Rejection(RejectionCodes.RecipientUnknown);
+        if (from == Book.NoAccount)
+            return new Rejection(RejectionCodes.AccountClosed);
+        if (to == Book.NoAccount)
+            return Judge.Debit(book.Accounts[from], command.Amount.MinorUnits) ?? new Rejection(RejectionCodes.RecipientUnknown);
 
         movements[count++] = new Movement(from, to, command.Amount.MinorUnits);
         return null;

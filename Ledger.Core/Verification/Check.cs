@@ -1,24 +1,24 @@
 namespace Ledger.Core.Verification;
 
 /// <summary>A rule that the whole ledger keeps, and the query that finds what breaks it.</summary>
-/// <param name="Name">Short and stable: the name in dashboards and alerts.</param>
+/// <param name="Name">Short and stable: the name in reports.</param>
 /// <param name="Rule">The rule in words.</param>
 /// <param name="Sql">One text column, one row per breach; <c>$1</c> is the age, an interval, that a pending command may reach.</param>
 /// <param name="ByAccounts">Whether the query is run piece by piece: for accounts from <c>$3</c>, to below <c>$4</c> unless that is null.</param>
-public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts = false)
+public sealed record Check(string Name, CheckKind Kind, string Rule, string Sql, bool ByAccounts = false)
 {
     /// <summary>Every rule, the ones that matter most first.</summary>
     public static IReadOnlyList<Check> All { get; } =
     [
-        new("sum-per-currency", "The entries of each currency sum to zero.", """
+        new("sum-per-currency", CheckKind.Money, "The entries of each currency sum to zero.", """
             select format('%s: entries sum to %s', currency, sum(amount))
             from ledger.entries group by currency having sum(amount) <> 0
             """),
-        new("sum-per-transaction", "The entries of each transaction sum to zero in each currency.", """
+        new("sum-per-transaction", CheckKind.Money, "The entries of each transaction sum to zero in each currency.", """
             select format('transaction %s: entries in %s sum to %s', transaction_id, currency, sum(amount))
             from ledger.entries group by transaction_id, currency having sum(amount) <> 0
             """),
-        new("posted-is-sum", "Each account's posted balance is the sum of its entries, on every shard too.", """
+        new("posted-is-sum", CheckKind.Money, "Each account's posted balance is the sum of its entries, on every shard too.", """
             select format('account %s: posted is %s, entries sum to %s', a.id, a.posted, coalesce(e.sum, 0))
             from ledger.accounts a
             left join (
@@ -26,7 +26,7 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
                 where account_id >= $3 and ($4::uuid is null or account_id < $4) group by account_id) e on e.account_id = a.id
             where a.posted <> coalesce(e.sum, 0) and a.id >= $3 and ($4::uuid is null or a.id < $4)
             """, ByAccounts: true),
-        new("held-is-sum", "Each account's held amount is what remains of its holds, and each hold is the sum of its changes.", """
+        new("held-is-sum", CheckKind.Money, "Each account's held amount is what remains of its holds, and each hold is the sum of its changes.", """
             select format('account %s: held is %s, its holds have %s', a.id, a.held, coalesce(h.sum, 0))
             from ledger.accounts a
             left join (select account_id, sum(remaining) from ledger.holds group by account_id) h on h.account_id = a.id
@@ -37,7 +37,7 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
             left join (select hold_id, sum(amount) from ledger.hold_changes group by hold_id) c on c.hold_id = h.id
             where h.remaining <> coalesce(c.sum, 0)
             """),
-        new("last-balance", "The last entry of each account says what the account's posted balance is.", """
+        new("last-balance", CheckKind.Money, "The last entry of each account says what the account's posted balance is.", """
             select format('account %s: posted is %s, its last entry says %s', a.id, a.posted, coalesce(e.balance_after::text, 'nothing'))
             from ledger.accounts a
             left join lateral (
@@ -45,7 +45,7 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
             where a.shard is null and a.posted is distinct from coalesce(e.balance_after, 0) and a.id >= $3 and ($4::uuid is null or a.id < $4)
             """, ByAccounts: true),
         // Batches add to shards without a lock and at the same time, so that entries on them say no balance.
-        new("running-balance", "Each entry's balance is the running sum of its account's entries; entries on shards have none.", """
+        new("running-balance", CheckKind.Money, "Each entry's balance is the running sum of its account's entries; entries on shards have none.", """
             select format('account %s: entry %s says %s, entries up to it sum to %s',
                 e.account_id, e.id, coalesce(e.balance_after::text, 'nothing'), e.running)
             from (
@@ -54,11 +54,11 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
             join ledger.accounts a on a.id = e.account_id
             where e.balance_after is distinct from case when a.shard is null then e.running end
             """, ByAccounts: true),
-        new("within-limit", "No account has less available than its credit limit allows, and no held amount is below zero.", """
+        new("within-limit", CheckKind.Money, "No account has less available than its credit limit allows, and no held amount is below zero.", """
             select format('account %s: posted is %s, held is %s, the limit %s', id, posted, held, credit_limit)
             from ledger.accounts where held < 0 or (shard is null and posted - held < -credit_limit)
             """),
-        new("right-entries", "A posted transaction has the entries that its kind, parties, currency and amount ask for; any other has none.", """
+        new("right-entries", CheckKind.Money, "A posted transaction has the entries that its kind, parties, currency and amount ask for; any other has none.", """
             select format('transaction %s: %s %s of %s %s has %s entries, of which %s right debits and %s right credits',
                 t.id, t.status, t.kind, t.amount, t.currency, l.entries, l.debits, l.credits)
             from ledger.transactions t
@@ -80,7 +80,7 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
                 when t.kind in ('deposit', 'withdrawal', 'transfer') then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
                 else l.entries < 2 end
             """),
-        new("known-transaction", "Each entry belongs to a transaction that lists its account, at the time of its decision, and stands on an account of its currency.", """
+        new("known-transaction", CheckKind.Money, "Each entry belongs to a transaction that lists its account, at the time of its decision, and stands on an account of its currency.", """
             select format('entry %s: transaction %s %s, account %s in %s %s', e.id,
                 e.transaction_id, case when t.id is null then 'is missing' else 'is there' end,
                 e.account_id, e.currency, case when a.id is null then 'is missing' else 'is there' end)
@@ -89,11 +89,11 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
             left join ledger.accounts a on a.id = e.account_id and a.currency = e.currency
             where (t.id is null or a.id is null) and e.account_id >= $3 and ($4::uuid is null or e.account_id < $4)
             """, ByAccounts: true),
-        new("not-in-the-future", "Nothing is posted, rejected or failed later than now.", """
+        new("not-in-the-future", CheckKind.Money, "Nothing is posted, rejected or failed later than now.", """
             select format('transaction %s: decided at %s', id, decided_at)
             from ledger.transactions where decided_at > clock_timestamp()
             """),
-        new("known-key", "Each idempotency key stands for a transaction or a pending command of the caller that the key belongs to.", """
+        new("known-key", CheckKind.Money, "Each idempotency key stands for a transaction or a pending command of the caller that the key belongs to.", """
             select format('key "%s" of %s: neither transaction nor pending command %s of that caller', k.key, k.principal_id, k.transaction_id)
             from ledger.idempotency_keys k
             left join ledger.transactions t on t.id = k.transaction_id and t.principal_id = k.principal_id
@@ -102,13 +102,22 @@ public sealed record Check(string Name, string Rule, string Sql, bool ByAccounts
             """),
         // A command can stand among the pending ones for a while after it was decided: a client's 202 may be recorded in the
         // very moment of the commit. The relay brings it to the worker once more, which removes it; so age is what counts.
-        new("pending-age", "No pending command is older than the limit.", """
+        new("pending-age", CheckKind.Liveness, "No pending command is older than the limit.", """
             select format('pending command %s of user %s: recorded at %s', id, owner_id, recorded_at)
             from ledger.pending_commands where failure is null and recorded_at < now() - $1
             """),
-        new("pending-failed", "No pending command has failed and waits for an operator.", """
+        new("pending-failed", CheckKind.Liveness, "No pending command has failed and waits for an operator.", """
             select format('pending command %s of user %s: %s', id, owner_id, failure)
             from ledger.pending_commands where failure is not null
             """),
     ];
+}
+
+/// <summary>What a breach of a rule means.</summary>
+public enum CheckKind
+{
+    /// <summary>The books are wrong: money moved that no transaction explains, or a stored fact was changed.</summary>
+    Money,
+    /// <summary>The books are right, and a command waits for a worker or an operator.</summary>
+    Liveness,
 }

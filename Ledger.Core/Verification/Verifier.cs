@@ -114,6 +114,9 @@ public sealed record VerificationReport(
 {
     /// <summary>Whether every rule holds.</summary>
     public bool IsClean => Results.All(result => result.Broken == 0);
+
+    /// <summary>How many breaches of the rules of one kind there are.</summary>
+    public long Failures(CheckKind kind) => Results.Where(result => result.Check.Kind == kind).Sum(result => result.Broken);
 }
 
 /// <summary>What one check found.</summary>

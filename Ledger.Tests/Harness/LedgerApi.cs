@@ -37,6 +37,15 @@ public sealed class LedgerApi(Uri address, IDisposable? process = null) : IDispo
         return await SendAsync(request);
     }
 
+    /// <summary>A request of any method; with a body, a raw string that is sent as JSON.</summary>
+    public async Task<Answer> SendAsync(HttpMethod method, string path, string? token = null, string? json = null)
+    {
+        using var request = Request(method, path, token);
+        if (json is not null)
+            request.Content = new StringContent(json, Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
+        return await SendAsync(request);
+    }
+
     /// <summary>POST of a body: an object, or a string that is sent as it is.</summary>
     public async Task<Answer> PostAsync(string path, object body, string? token = null, params (string Name, string Value)[] headers)
     {

@@ -64,9 +64,9 @@ public sealed class ExpiredSessionTests(LedgerSystem system)
             select gen_random_uuid(), u.id, clock_timestamp() - interval '1 minute' from u, generate_series(1, {expired})
             union all select gen_random_uuid(), u.id, clock_timestamp() + interval '1 hour' from u returning id, expires_at),
         t as (
-            insert into identity.refresh_tokens (hash, session_id, spent_at)
-            select decode(md5(n::text), 'hex'), (select id from s where expires_at < clock_timestamp() limit 1), clock_timestamp() from generate_series(1, {tokens}) n
-            union all select decode(md5('live'), 'hex'), id, null from s where expires_at > clock_timestamp())
+            insert into identity.refresh_tokens (hash, session_id, spent_at, successor_key)
+            select decode(md5(n::text), 'hex'), (select id from s where expires_at < clock_timestamp() limit 1), clock_timestamp(), 'k'::bytea from generate_series(1, {tokens}) n
+            union all select decode(md5('live'), 'hex'), id, null, null from s where expires_at > clock_timestamp())
         insert into identity.login_failures (address, failures, last_at, locked_until)
         select decode(md5(n::text), 'hex'), 1, clock_timestamp() - interval '2 days', null::timestamptz from generate_series(1, {failures}) n
         union all select decode(md5('recent'), 'hex'), 1, clock_timestamp(), null

@@ -63,6 +63,76 @@ public sealed class RoleTests(LedgerSystem system)
         }
     }
 
+    [Theory]
+    [InlineData(Roles.Operator)]
+    [InlineData(Roles.Auditor)]
+    public async Task Operator_gives_a_role_and_takes_it_away_again(string role)
+    {
+        var @operator = await system.NewOperatorAsync();
+        var user = await system.NewUserAsync();
+        var path = $"admin/users/{user.Id}/roles/{role}";
+
+        Assert.Contains($"\"{role}\"", (await SetAsync(@operator, HttpMethod.Put)).MustBe(200).Text, StringComparison.Ordinal);
+        (await SetAsync(@operator, HttpMethod.Put)).MustBe(200);
+        var login = (await user.Api.PostAsync("identity/login", new { email = user.Email, password = LedgerApi.Password })).MustBe(200);
+        var staff = user with { Token = login["accessToken"]! };
+        (await staff.GetAsync("admin/users")).MustBe(200);
+
+        (await SetAsync(@operator, HttpMethod.Delete)).MustBe(200);
+        (await SetAsync(@operator, HttpMethod.Delete)).MustBe(200);
+
+        await EndsAsync(staff, "admin/users");
+        var acts = (await @operator.GetAsync($"admin/audit?subject={user.Id}&actor={@operator.Id}")).MustBe(200).Json.GetProperty("items").EnumerateArray().ToList();
+        Assert.Equal([AuditActions.RoleRevoked, AuditActions.RoleGranted], acts.Select(act => act.GetProperty("action").GetString()));
+        Assert.All(acts, act => Assert.Equal(role, act.GetProperty("details").GetProperty("role").GetString()));
+
+        Task<Answer> SetAsync(LedgerUser caller, HttpMethod method) => user.Api.SendAsync(method, path, caller.Token);
+    }
+
+    [Fact]
+    public async Task Unknown_user_and_unknown_role_are_not_found()
+    {
+        var @operator = await system.NewOperatorAsync();
+        foreach (var path in new[] { $"admin/users/{Guid.CreateVersion7()}/roles/operator", $"admin/users/{@operator.Id}/roles/owner" })
+        {
+            foreach (var method in new[] { HttpMethod.Put, HttpMethod.Delete })
+                (await @operator.Api.SendAsync(method, path, @operator.Token)).MustBe(404, "not_found");
+        }
+    }
+
+    /// <summary>In a database of its own: the shared one has other operators at all times.</summary>
+    [Fact]
+    public async Task Last_operator_keeps_the_role_unless_an_API_key_takes_it()
+    {
+        await using var owner = await system.FreshLedgerAsync();
+        var (one, other) = (await OperatorAsync(), await OperatorAsync());
+
+        // Both at once: one of them is not an operator any more, or is the last one.
+        var outcomes = await Task.WhenAll(SetAsync(one, one, given: false), SetAsync(other, other, given: false));
+        Assert.Equal(["changed", "last_operator"], outcomes.Order());
+        var last = outcomes[0] == "changed" ? other : one;
+        Assert.Equal("forbidden", await SetAsync(last == one ? other : one, last, given: false));
+        Assert.Equal("last_operator", await SetAsync(last, last, given: false));
+        Assert.Equal("last_operator", Assert.Single(await Books.TextsAsync(owner, $"select identity.close_user('{last}', '{last}')")));
+        Assert.Equal("changed", await SetAsync(null, last, given: false));
+        Assert.Equal("unchanged", await SetAsync(null, last, given: false));
+
+        async Task<Guid> OperatorAsync()
+        {
+            var id = Guid.CreateVersion7();
+            await Books.ExecuteAsync(owner, $"""
+                insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
+                    concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
+                values ('{id}', '{id}', '{id}', '{id}', '{id}', false, '', '', false, false, true, 0)
+                """);
+            Assert.Equal("changed", await SetAsync(null, id, given: true));
+            return id;
+        }
+
+        async Task<string> SetAsync(Guid? actor, Guid user, bool given) => Assert.Single(await Books.TextsAsync(
+            owner, $"select identity.set_role('{user}', 'operator', {given}, {(actor is null ? "null" : $"'{actor}'")})"));
+    }
+
     // An act is a POST; everything else is read.
     private async Task EndsAsync(LedgerUser user, string path)
     {

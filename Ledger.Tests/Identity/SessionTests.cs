@@ -47,6 +47,7 @@ public sealed class SessionTests(LedgerSystem system)
         var stolen = await LoginAsync(api, email);
         var other = await LoginAsync(api, email);
         var next = (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(200);
+        await AgeAsync(stolen["refreshToken"]!, "31 seconds");
 
         (await RefreshAsync(api, stolen["refreshToken"]!)).MustBe(401, "invalid_token");
 
@@ -57,8 +58,9 @@ public sealed class SessionTests(LedgerSystem system)
         (await RefreshAsync(api, other["refreshToken"]!)).MustBe(200);
     }
 
+    /// <summary>Two tabs refresh at once, maybe at two API processes.</summary>
     [Fact]
-    public async Task One_of_many_concurrent_refreshes_succeeds_and_the_session_ends()
+    public async Task Concurrent_refreshes_with_one_token_return_one_successor()
     {
         var apis = await system.ApisAsync();
         var (_, email) = await RegisterAsync();
@@ -66,9 +68,65 @@ public sealed class SessionTests(LedgerSystem system)
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => RefreshAsync(apis[i % 2], login["refreshToken"]!)));
 
-        var winner = Assert.Single(answers, answer => answer.Status == 200);
-        await RefusedAsync(apis[0], winner["accessToken"]!);
-        await RefusedAsync(apis[1], winner["accessToken"]!);
+        var successor = Assert.Single(answers.Select(answer => answer.MustBe(200)["refreshToken"]).Distinct())!;
+        Assert.NotEqual(login["refreshToken"], successor);
+        foreach (var (i, answer) in answers.Index())
+            (await apis[(i + 1) % 2].GetAsync("identity/me", answer["accessToken"])).MustBe(200);
+        (await RefreshAsync(apis[1], successor)).MustBe(200);
+        Assert.Equal(0, await Books.NumberAsync(
+            await system.DatabaseAsync(), "select count(*) from identity.audit where action = $1 and subject = (select id::text from identity.users where email = $2)",
+            AuditActions.RefreshReused, email));
+    }
+
+    /// <summary>The client did not receive the answer and sends the request again.</summary>
+    [Fact]
+    public async Task Refresh_repeated_after_a_lost_answer_returns_the_same_successor_for_30_seconds()
+    {
+        var apis = await system.ApisAsync();
+        var (_, email) = await RegisterAsync();
+        var login = await LoginAsync(apis[0], email);
+        var lost = (await RefreshAsync(apis[0], login["refreshToken"]!)).MustBe(200);
+        await AgeAsync(login["refreshToken"]!, "25 seconds");
+
+        var repeated = (await RefreshAsync(apis[1], login["refreshToken"]!)).MustBe(200);
+
+        Assert.Equal(lost["refreshToken"], repeated["refreshToken"]);
+        var next = (await RefreshAsync(apis[1], repeated["refreshToken"]!)).MustBe(200);
+        Assert.NotEqual(repeated["refreshToken"], next["refreshToken"]);
+    }
+
+    /// <summary>A copy of the tables must be no key to the sessions.</summary>
+    [Fact]
+    public async Task Database_has_neither_a_token_nor_the_plain_key_of_its_successor()
+    {
+        var (api, email) = await RegisterAsync();
+        var login = await LoginAsync(api, email);
+        var next = (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
+        var spent = (Hash: Secrets.Hash(login["refreshToken"]!), Next: next["refreshToken"]!);
+
+        await using var command = (await system.DatabaseAsync()).CreateCommand("select successor_key from identity.refresh_tokens where hash = $1");
+        command.Parameters.Add(new() { Value = spent.Hash });
+        var key = (byte[])(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken))!;
+
+        Assert.NotEqual(spent.Next, Secrets.Derive("lr_", key, login["refreshToken"]!));
+        Assert.Equal(0, await Books.NumberAsync(
+            await system.DatabaseAsync(), "select count(*) from identity.refresh_tokens where position($1::bytea in hash) > 0 or position($1::bytea in successor_key) > 0",
+            System.Text.Encoding.UTF8.GetBytes(spent.Next)));
+    }
+
+    [Theory]
+    [InlineData("update identity.users set frozen_at = clock_timestamp() where id = $1")]
+    [InlineData("update identity.sessions set revoked_at = clock_timestamp() where user_id = $1")]
+    [InlineData("update identity.sessions set expires_at = clock_timestamp() where user_id = $1")]
+    public async Task Spent_token_of_an_ended_session_yields_no_successor(string end)
+    {
+        var user = await system.NewUserAsync();
+        var login = await LoginAsync(user.Api, user.Email);
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
+
+        await Books.ExecuteAsync(await system.DatabaseAsync(), end, user.Id);
+
+        (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
     }
 
     [Fact]
@@ -85,7 +143,8 @@ public sealed class SessionTests(LedgerSystem system)
 
         var next = (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(200);
         Assert.Equal(0, await TheftsAsync());
-        // The reuse of a spent token still counts as theft.
+        // The late reuse of a spent token still counts as theft.
+        await AgeAsync(login["refreshToken"]!, "31 seconds");
         (await RefreshAsync(user.Api, login["refreshToken"]!)).MustBe(401, "invalid_token");
         (await RefreshAsync(user.Api, next["refreshToken"]!)).MustBe(401, "invalid_token");
         Assert.Equal(1, await TheftsAsync());
@@ -143,30 +202,33 @@ public sealed class SessionTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Logout_with_the_refresh_token_of_another_user_changes_nothing()
+    public async Task Logout_with_the_refresh_token_of_another_user_is_refused_and_changes_nothing()
     {
         var (api, email) = await RegisterAsync();
         var login = await LoginAsync(api, email);
         var stranger = await system.NewUserAsync();
 
-        (await stranger.PostAsync("identity/logout", new { refreshToken = login["refreshToken"] })).MustBe(204);
+        (await stranger.PostAsync("identity/logout", new { refreshToken = login["refreshToken"] })).MustBe(401, "invalid_token");
 
         (await RefreshAsync(api, login["refreshToken"]!)).MustBe(200);
     }
 
     [Fact]
-    public async Task Logout_that_ends_no_session_is_not_audited()
+    public async Task Logout_that_ends_no_session_says_so_and_is_not_audited()
     {
         var database = await system.DatabaseAsync();
         var (api, email) = await RegisterAsync();
         var (mine, other) = (await LoginAsync(api, email), await LoginAsync(api, email));
         var user = (await api.GetAsync("identity/me", mine["accessToken"])).MustBe(200)["userId"]!;
 
-        (await LogoutAsync("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).MustBe(204);
+        var latest = (await RefreshAsync(api, other["refreshToken"]!)).MustBe(200)["refreshToken"]!;
+
+        (await LogoutAsync("lr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).MustBe(401, "invalid_token");
+        (await LogoutAsync(other["refreshToken"]!)).MustBe(401, "invalid_token");
         Assert.Equal(0, await SignOutsAsync());
-        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        (await LogoutAsync(latest)).MustBe(204);
         Assert.Equal(1, await SignOutsAsync());
-        (await LogoutAsync(other["refreshToken"]!)).MustBe(204);
+        (await LogoutAsync(latest)).MustBe(401, "invalid_token");
         Assert.Equal(1, await SignOutsAsync());
 
         Task<Answer> LogoutAsync(string refreshToken) => api.PostAsync("identity/logout", new { refreshToken }, mine["accessToken"]);
@@ -353,6 +415,10 @@ public sealed class SessionTests(LedgerSystem system)
             await trigger.DisposeAsync();
         }
     }
+
+    // As if a token had been spent that much earlier.
+    private async Task AgeAsync(string refreshToken, string by) => Assert.Equal(1, await Books.ExecuteAsync(
+        await system.DatabaseAsync(), $"update identity.refresh_tokens set spent_at = spent_at - interval '{by}' where hash = $1", Secrets.Hash(refreshToken)));
 
     private static Task<Answer> RefreshAsync(LedgerApi api, string refreshToken) => api.PostAsync("identity/refresh", new { refreshToken });
 

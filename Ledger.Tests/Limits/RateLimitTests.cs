@@ -50,6 +50,31 @@ public sealed class RateLimitTests(LedgerSystem system)
         Assert.InRange(logins.First(answer => answer.Status == 429).MustBe(429, "rate_limited").Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
     }
 
+    /// <summary>Transfers to unknown addresses take from the bucket that logins take from; without tokens, a known address gets the same answer.</summary>
+    [Fact]
+    public async Task Transfers_to_unknown_addresses_are_limited_per_address_and_others_are_not()
+    {
+        using var api = await system.StartApiAsync(
+            ("Ledger__RateLimit__Enabled", "true"), ("Ledger__RateLimit__AddressPerMinute", "1"), ("Ledger__RateLimit__AddressBurst", "3"));
+        var (sender, friend) = ((await system.NewUserAsync("10.00")).At(api), await system.NewUserAsync());
+        var @operator = (await system.NewOperatorAsync()).At(api);
+
+        // Known addresses take nothing.
+        for (var i = 0; i < 5; i++)
+            (await sender.TransferAsync(friend.Email, "0.01")).MustBe(201);
+        // A sender without money does not learn who is registered, and the miss counts all the same.
+        (await sender.TransferAsync("nobody-0@example.com", "100.00")).MustBe(422, "insufficient_funds");
+        (await sender.TransferAsync("nobody-1@example.com", "0.01")).MustBe(422, "recipient_unknown");
+        // Pending, or decided in the meantime.
+        Assert.True((await sender.TransferAsync("nobody-2@example.com", "0.01", prefer: "respond-async")).Status is 202 or 422);
+
+        Assert.InRange((await sender.TransferAsync("nobody-3@example.com", "0.01")).MustBe(429, "rate_limited").Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
+        (await sender.TransferAsync(friend.Email, "0.01")).MustBe(429, "rate_limited");
+        (await api.PostAsync("identity/login", new { email = friend.Email, password = LedgerApi.Password })).MustBe(429, "rate_limited");
+        (await sender.TransferAsync(friend, "0.01")).MustBe(201);
+        (await @operator.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = "nobody-4@example.com" })).MustBe(422, "recipient_unknown");
+    }
+
     // As TokenBucketRateLimiter replenishes without a timer of its own: by the ticks that have passed.
     private static double RateOf(TokenBucketRateLimiterOptions bucket, TimeSpan per) =>
         (double)bucket.TokensPerPeriod / bucket.ReplenishmentPeriod.Ticks * per.Ticks;

@@ -29,11 +29,13 @@ internal sealed class NaiveAccounts(IReadOnlyList<long?> limits, int frozen = -1
         }
         foreach (var (from, to, amount) in movements)
         {
-            if (from == frozen || to == frozen)
+            if (from == frozen)
                 return RejectionCodes.AccountFrozen;
             posted[from] -= amount;
             if (IsShort(from))
                 return RejectionCodes.InsufficientFunds;
+            if (to == frozen)
+                return RejectionCodes.AccountFrozen;
             posted[to] += amount;
             if (posted[from] < -Judge.BalanceLimit || posted[to] > Judge.BalanceLimit)
                 return RejectionCodes.BalanceOverflow;

@@ -44,9 +44,9 @@ internal sealed class NaiveLedger(Market market)
             TransactionKind.Withdrawal => (own, settlement),
             _ => (own, AccountOf(command.RecipientId)),
         };
-        return to is { } credited
-            ? _accounts.Apply([], [new Movement(from, credited, command.Amount.MinorUnits)]) ?? "posted"
-            : RejectionCodes.RecipientUnknown;
+        if (to is { } credited)
+            return _accounts.Apply([], [new Movement(from, credited, command.Amount.MinorUnits)]) ?? "posted";
+        return _accounts.Posted[from] < command.Amount.MinorUnits ? RejectionCodes.InsufficientFunds : RejectionCodes.RecipientUnknown;
     }
 
     private int? AccountOf(Guid? user) => market.Users.Index().Where(item => item.Item == user).Select(item => (int?)item.Index + Shards).FirstOrDefault();

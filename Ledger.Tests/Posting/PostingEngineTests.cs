@@ -179,6 +179,26 @@ public sealed class PostingEngineTests(LedgerSystem system)
         Assert.All(decisions, decision => Assert.Equal(RejectionCodes.RecipientUnknown, decision.Outcome!.Rejection?.Code));
     }
 
+    /// <summary>Otherwise a sender without money could find out who is registered.</summary>
+    [Fact]
+    public async Task Funds_are_judged_before_the_recipient()
+    {
+        var market = await MarketAsync(users: 3);
+        var (poor, frozen, known) = (market.Users[0], market.Users[1], market.Users[2]);
+        await PostAsync(market, market.Deposit(poor, 99));
+        await Books.ExecuteAsync(market.Database, "select identity.set_frozen($1, true)", frozen);
+
+        Guid?[] recipients = [null, Guid.CreateVersion7(), frozen, known];
+        var above = await PostAsync(market, [.. recipients.Select(recipient => market.Transfer(poor, recipient, 100))]);
+        var within = await PostAsync(market, [.. recipients.Select(recipient => market.Transfer(poor, recipient, 99))]);
+
+        Assert.All(above, decision => Assert.Equal(new Rejection(RejectionCodes.InsufficientFunds, 99), decision.Outcome!.Rejection));
+        Assert.Equal(
+            [RejectionCodes.RecipientUnknown, RejectionCodes.RecipientUnknown, RejectionCodes.AccountFrozen, null],
+            within.Select(decision => decision.Outcome!.Rejection?.Code));
+        Assert.Equal((0, 99), (await market.BalanceAsync(poor), await market.BalanceAsync(known)));
+    }
+
     [Fact]
     public async Task Transfer_to_the_sender_is_not_posted()
     {

@@ -17,15 +17,15 @@ public sealed class VerificationEndpointTests(LedgerSystem system)
         await Eventually.TrueAsync(async () =>
         {
             await Books.ExecuteAsync(await system.DatabaseAsync(), """
-                insert into ledger.verifications (at, took, accounts, transactions, entries, failures, report)
-                values ($1, '1500 milliseconds', $2, 2, 4, 0, '{}')
+                insert into ledger.verifications (at, took, accounts, transactions, entries, money_failures, liveness_failures, report)
+                values ($1, '1500 milliseconds', $2, 2, 4, 0, 3, '{}')
                 """, at, accounts);
             last = (await auditor.GetAsync("admin/verification")).MustBe(200);
             return last.Json.GetProperty("accounts").GetInt64() == accounts;
         });
 
         Assert.Equal(
-            $$$"""{"at":"{{{at:yyyy-MM-ddTHH:mm:ss}}}Z","seconds":1.5,"accounts":{{{accounts}}},"transactions":2,"entries":4,"failures":0,"report":{}}""", last!.Text);
+            $$$"""{"at":"{{{at:yyyy-MM-ddTHH:mm:ss}}}Z","seconds":1.5,"accounts":{{{accounts}}},"transactions":2,"entries":4,"moneyFailures":0,"livenessFailures":3,"report":{}}""", last!.Text);
         (await (await system.NewUserAsync()).GetAsync("admin/verification")).MustBe(403, "forbidden");
     }
 }

@@ -74,6 +74,30 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
         Assert.All(report.Results.Where(result => result.Broken > 0), result => Assert.NotEmpty(result.Rows));
     }
 
+    /// <summary>A command that failed or waits must not look like wrong books, and wrong books not like a command that waits.</summary>
+    [Theory]
+    [InlineData(FailedCommand, 0, 1, 3, "the books are right")]
+    [InlineData(WrongBalance, 2, 0, 1, "MONEY RULES ARE BROKEN")]
+    [InlineData($"{FailedCommand}; {WrongBalance}", 2, 1, 1, "MONEY RULES ARE BROKEN")]
+    [InlineData("select 1", 0, 0, 0, "every rule holds")]
+    public async Task Money_and_liveness_are_counted_apart_and_have_exit_codes_of_their_own(string breach, long money, long liveness, int exitCode, string summary)
+    {
+        await using var database = await BrokenAsync(breach);
+
+        var report = await new Verifier(database).VerifyAsync(MaxPendingAge, 10, TestContext.Current.CancellationToken);
+        var verify = await Tool.RunAsync("ledger", ["verify"], new Dictionary<string, string?> { ["ConnectionStrings__ledgerdb"] = await sound.ConnectionStringAsync(database) });
+
+        Assert.Equal((money, liveness), (report.Failures(CheckKind.Money), report.Failures(CheckKind.Liveness)));
+        Assert.Equal(exitCode, verify.ExitCode);
+        Assert.Contains(summary, verify.Output[^1], StringComparison.Ordinal);
+    }
+
+    private const string WrongBalance = "update ledger.accounts set posted = posted + 1 where kind = 'user'";
+    private const string FailedCommand = """
+        insert into ledger.pending_commands (id, principal_id, version, kind, created_at, command, failure, failed_at, ends_at)
+        values (gen_random_uuid(), gen_random_uuid(), 1, 'deposit', now(), '{}', 'no batch could post it', now(), now())
+        """;
+
     [Fact]
     public async Task All_violations_are_counted_and_the_requested_number_is_listed()
     {
@@ -92,16 +116,22 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
 
     private async Task<VerificationReport> VerifyAfterAsync(string breach, int maxRows = 10)
     {
-        await using var database = await sound.CopyAsync();
+        await using var database = await BrokenAsync(breach);
+        var report = await new Verifier(database).VerifyAsync(MaxPendingAge, maxRows, TestContext.Current.CancellationToken);
+        // Pieces of any size find the same.
+        var inPieces = await new Verifier(database, accountsPerPiece: 100).VerifyAsync(MaxPendingAge, maxRows, TestContext.Current.CancellationToken);
+        Assert.Equal(report.Results.Select(result => (result.Check.Name, result.Broken, result.Rows.Count)), inPieces.Results.Select(result => (result.Check.Name, result.Broken, result.Rows.Count)));
+        return report;
+    }
+
+    private async Task<NpgsqlDataSource> BrokenAsync(string breach)
+    {
+        var database = await sound.CopyAsync();
         // Replica: triggers do not fire and foreign keys are not checked. What the database itself forbids is allowed for once.
         await using (var connection = await database.OpenConnectionAsync(TestContext.Current.CancellationToken))
         await using (var command = new NpgsqlCommand($"set session_replication_role = replica; {breach}; reset session_replication_role", connection))
             await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
-        var report = await new Verifier(database).VerifyAsync(MaxPendingAge, maxRows, TestContext.Current.CancellationToken);
-        // Whatever the pieces, the same is found.
-        var inPieces = await new Verifier(database, accountsPerPiece: 100).VerifyAsync(MaxPendingAge, maxRows, TestContext.Current.CancellationToken);
-        Assert.Equal(report.Results.Select(result => (result.Check.Name, result.Broken, result.Rows.Count)), inPieces.Results.Select(result => (result.Check.Name, result.Broken, result.Rows.Count)));
-        return report;
+        return database;
     }
 
     /// <summary>A deposit, a withdrawal and a rejected withdrawal, posted by the engine; and copies of that, to break.</summary>
@@ -138,6 +168,12 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
             while ((await Sealer.SealAsync(connection, 2, afterRestart: false, deadline.Token)).LastSequence != 3)
                 await Task.Delay(10, deadline.Token);
         }
+
+        /// <summary>Of a copy, with its password.</summary>
+        public async Task<string> ConnectionStringAsync(NpgsqlDataSource copy) => new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync())
+        {
+            Database = new NpgsqlConnectionStringBuilder(copy.ConnectionString).Database,
+        }.ConnectionString;
 
         public async Task<NpgsqlDataSource> CopyAsync()
         {

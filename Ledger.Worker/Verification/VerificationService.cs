@@ -29,7 +29,9 @@ public sealed partial class VerificationService : BackgroundService
         _options = options.Value;
         _logger = logger;
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.verification.failures", () => Observe(last => last.Failures), "{failure}", "Breaches of the ledger's rules that the last verification found; 0 is clean.");
+            "ledger.verification.money_failures", () => Observe(last => last.MoneyFailures), "{failure}", "Breaches of the rules of the books that the last verification found; 0 is clean.");
+        LedgerTelemetry.Meter.CreateObservableGauge(
+            "ledger.verification.liveness_failures", () => Observe(last => last.LivenessFailures), "{failure}", "Pending commands that the last verification found failed or too old.");
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.verification.age", () => Observe(last => (DateTime.UtcNow - last.At).TotalSeconds), "s", "Time since the last verification.");
     }
@@ -75,13 +77,18 @@ public sealed partial class VerificationService : BackgroundService
         try
         {
             var report = await new Verifier(_database).VerifyAsync(TimeSpan.FromSeconds(_options.MaxPendingSeconds), MaxRows, cancellationToken);
-            var failures = report.Results.Sum(result => result.Broken);
-            await StoreAsync(connection, report, failures, cancellationToken);
-            _last = new LastRun(report.At, failures);
-            if (failures == 0)
+            var last = new LastRun(report.At, report.Failures(CheckKind.Money), report.Failures(CheckKind.Liveness));
+            await StoreAsync(connection, report, last, cancellationToken);
+            _last = last;
+            if (report.IsClean)
                 LogClean(report.Accounts, report.Transactions, report.Entries, report.Took.TotalSeconds);
-            foreach (var result in report.Results.Where(result => result.Broken > 0))
-                LogBroken(result.Check.Rule, result.Broken, string.Join("; ", result.Rows));
+            foreach (var (check, broken, rows) in report.Results.Where(result => result.Broken > 0))
+            {
+                if (check.Kind == CheckKind.Money)
+                    LogBroken(check.Rule, broken, string.Join("; ", rows));
+                else
+                    LogWaiting(check.Rule, broken, string.Join("; ", rows));
+            }
         }
         finally
         {
@@ -92,17 +99,18 @@ public sealed partial class VerificationService : BackgroundService
 
     private async Task<LastRun?> LastAsync(CancellationToken cancellationToken)
     {
-        await using var command = _database.CreateCommand("select at, failures from ledger.verifications order by id desc limit 1");
+        await using var command = _database.CreateCommand("select at, money_failures, liveness_failures from ledger.verifications order by id desc limit 1");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? new LastRun(reader.GetDateTime(0), reader.GetInt64(1)) : null;
+        return await reader.ReadAsync(cancellationToken) ? new LastRun(reader.GetDateTime(0), reader.GetInt64(1), reader.GetInt64(2)) : null;
     }
 
-    private static async Task StoreAsync(NpgsqlConnection connection, VerificationReport report, long failures, CancellationToken cancellationToken)
+    private static async Task StoreAsync(NpgsqlConnection connection, VerificationReport report, LastRun run, CancellationToken cancellationToken)
     {
         var broken = report.Results.Where(result => result.Broken > 0).ToDictionary(result => result.Check.Name, result => result.Rows);
         await using var insert = new NpgsqlCommand("""
             with verified as (update ledger.verified set number = $8 where number < $8)
-            insert into ledger.verifications (at, took, accounts, transactions, entries, failures, report, sequence) values ($1, $2, $3, $4, $5, $6, $7, $9)
+            insert into ledger.verifications (at, took, accounts, transactions, entries, money_failures, liveness_failures, report, sequence)
+            values ($1, $2, $3, $4, $5, $6, $10, $7, $9)
             """, connection)
         {
             Parameters =
@@ -112,22 +120,26 @@ public sealed partial class VerificationService : BackgroundService
                 new() { Value = report.Accounts },
                 new() { Value = report.Transactions },
                 new() { Value = report.Entries },
-                new() { Value = failures },
+                new() { Value = run.MoneyFailures },
                 new() { Value = JsonSerializer.Serialize(broken), NpgsqlDbType = NpgsqlDbType.Json },
                 new() { Value = report.Journal.SoundBlock },
                 new() { Value = report.Journal.Sequence },
+                new() { Value = run.LivenessFailures },
             },
         };
         await insert.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    private sealed record LastRun(DateTime At, long Failures);
+    private sealed record LastRun(DateTime At, long MoneyFailures, long LivenessFailures);
 
     [LoggerMessage(LogLevel.Information, "Verified {Accounts} accounts, {Transactions} transactions and {Entries} entries in {Seconds:0.0} s: every rule holds")]
     private partial void LogClean(long accounts, long transactions, long entries, double seconds);
 
     [LoggerMessage(LogLevel.Critical, "The books break a rule in {Count} places. {Rule} Found: {Rows}")]
     private partial void LogBroken(string rule, long count, string rows);
+
+    [LoggerMessage(LogLevel.Warning, "Commands are not decided in {Count} cases. {Rule} Found: {Rows}")]
+    private partial void LogWaiting(string rule, long count, string rows);
 
     [LoggerMessage(LogLevel.Warning, "The verifier cannot run: {Reason}")]
     private partial void LogImpossible(string reason);

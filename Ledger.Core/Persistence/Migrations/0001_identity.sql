@@ -105,11 +105,14 @@ create index sessions_by_expiry on identity.sessions (expires_at);
 -- Every API process reads this one each second.
 create index sessions_revoked on identity.sessions (revoked_at) where revoked_at is not null;
 
--- SHA-256 of random tokens. Spent ones stay as long as their session: a spent token that comes back was stolen.
+-- SHA-256 of tokens. Spent ones stay as long as their session: a spent token that comes back late was stolen. successor_key, protected by
+-- the key ring: with the spent token itself, which is not stored, it makes the next token again.
 create table identity.refresh_tokens (
-    hash       bytea primary key,
-    session_id uuid not null references identity.sessions on delete cascade,
-    spent_at   timestamptz
+    hash          bytea primary key,
+    session_id    uuid not null references identity.sessions on delete cascade,
+    spent_at      timestamptz,
+    successor_key bytea,
+    constraint refresh_tokens_successor check ((spent_at is null) = (successor_key is null))
 );
 create index refresh_tokens_of_session on identity.refresh_tokens (session_id);
 

@@ -166,17 +166,19 @@ create table ledger.attempts (
     last_at    timestamptz not null default clock_timestamp()
 );
 
--- What the verifier found, run by run. Operators read it; every worker reports the last.
+-- What the verifier found, run by run. Operators read it; every worker reports the last. money_failures: the books are wrong.
+-- liveness_failures: commands wait for too long.
 create table ledger.verifications (
-    id           bigint generated always as identity primary key,
-    at           timestamptz not null,
-    took         interval not null,
-    accounts     bigint not null,
-    transactions bigint not null,
-    entries      bigint not null,
-    sequence     bigint not null default 0,
-    failures     bigint not null check (failures >= 0),
-    report       json not null
+    id                bigint generated always as identity primary key,
+    at                timestamptz not null,
+    took              interval not null,
+    accounts          bigint not null,
+    transactions      bigint not null,
+    entries           bigint not null,
+    sequence          bigint not null default 0,
+    money_failures    bigint not null check (money_failures >= 0),
+    liveness_failures bigint not null check (liveness_failures >= 0),
+    report            json not null
 );
 
 create trigger append_only before update or delete or truncate on ledger.entries

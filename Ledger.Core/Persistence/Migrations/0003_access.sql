@@ -16,6 +16,98 @@ begin
     return true;
 end $$;
 
+-- Whether a user is the only operator who is not frozen.
+create function identity.is_last_operator(id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select identity.is_operator(is_last_operator.id) and not exists (
+        select from identity.user_roles ur join identity.roles r on r.id = ur.role_id join identity.users u on u.id = ur.user_id
+        where r.name = 'operator' and ur.user_id <> is_last_operator.id and u.frozen_at is null);
+$$;
+
+-- Gives a role to a user, or takes it away: the API's database role cannot write identity.user_roles. An actor, who is a user, must be
+-- an operator now, because its access token may be older, and cannot take away the last operator's role. No actor means that the caller
+-- is no user. The lock lets one call run at a time, so that two operators cannot take each other's role away.
+create function identity.set_role(subject uuid, role text, given boolean, actor uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    wanted constant uuid := (select r.id from identity.roles r where r.name = set_role.role);
+begin
+    lock table identity.user_roles in share row exclusive mode;
+    perform from identity.users u where u.id = subject and u.closed_at is null for key share;
+    if not found or wanted is null then
+        return 'unknown';
+    end if;
+    if actor is not null and not identity.is_operator(actor) then
+        return 'forbidden';
+    end if;
+    if given then
+        insert into identity.user_roles (user_id, role_id) values (subject, wanted) on conflict do nothing;
+    else
+        if actor is not null and role = 'operator' and identity.is_last_operator(subject) then
+            return 'last_operator';
+        end if;
+        delete from identity.user_roles ur where ur.user_id = subject and ur.role_id = wanted;
+    end if;
+    return case when found then 'changed' else 'unchanged' end;
+end $$;
+
+-- Changes what a user is called and found by. email_key is the address in the form in which addresses are compared.
+create function identity.change_user(id uuid, external_id text, email text, email_key text, name text, metadata json) returns void
+language sql security definer set search_path = '' as $$
+    update identity.users u set external_id = change_user.external_id, user_name = change_user.email, email = change_user.email,
+        normalized_user_name = change_user.email_key, normalized_email = change_user.email_key, name = change_user.name, metadata = change_user.metadata
+    where u.id = change_user.id and u.closed_at is null;
+$$;
+
+-- Closes a user for good: no login, no payment, and nothing that says who it was; the books stay. 'balance_not_zero' while it has money,
+-- holds or a command that is not decided. Locks as a batch does: accounts in id order, then their owner, which keeps batches from opening
+-- more. The second look at the accounts finds those that a batch has opened in between.
+create function identity.close_user(id uuid, actor uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    lock table identity.user_roles in share row exclusive mode;
+    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.id for no key update;
+    perform from identity.users u where u.id = close_user.id for update;
+    if not found then
+        return 'unknown';
+    end if;
+    if exists (select from identity.users u where u.id = close_user.id and u.closed_at is not null) then
+        return 'unchanged';
+    end if;
+    if actor is not null and identity.is_last_operator(close_user.id) then
+        return 'last_operator';
+    end if;
+    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.id for no key update;
+    if exists (select from ledger.accounts a where a.owner_id = close_user.id and (a.posted <> 0 or a.held <> 0))
+        or exists (select from ledger.pending_commands p where p.owner_id = close_user.id) then
+        return 'balance_not_zero';
+    end if;
+    -- An account's name and metadata are its owner's words. Without the name 'main', a batch does not find it: the user is unknown.
+    update ledger.accounts a set status = 'closed', name = a.id::text, metadata = null where a.owner_id = close_user.id and a.kind = 'user';
+    delete from identity.user_roles r where r.user_id = close_user.id;
+    delete from identity.user_claims c where c.user_id = close_user.id;
+    delete from identity.user_logins l where l.user_id = close_user.id;
+    delete from identity.user_tokens t where t.user_id = close_user.id;
+    update identity.users u set closed_at = clock_timestamp(), user_name = null, normalized_user_name = null, email = null, normalized_email = null,
+        email_confirmed = false, password_hash = null, security_stamp = null, phone_number = null, external_id = null, name = null, metadata = null
+    where u.id = close_user.id;
+    return 'changed';
+end $$;
+
+-- A closed user gets no account any more: for those who open one without identity.lock_owners.
+create function ledger.check_owner() returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+    closed boolean;
+begin
+    select u.closed_at is not null into closed from identity.users u where u.id = new.owner_id for key share;
+    if closed then
+        raise exception 'user % is closed and gets no account', new.owner_id using errcode = 'check_violation', constraint = 'accounts_of_open_users';
+    end if;
+    return new;
+end $$;
+create trigger check_owner before insert on ledger.accounts for each row when (new.owner_id is not null) execute function ledger.check_owner();
+revoke execute on function ledger.check_owner() from public;
+
 -- Roles are the cluster's, not the database's: another ledger beside this one may have made them, or the database's maker, where its
 -- owner may make none. Nobody logs in as them unless an operator gives them a password; the processes step down to them from the
 -- role that they log in as.
@@ -51,7 +143,10 @@ grant select, insert, update, delete on identity.sessions, identity.refresh_toke
 grant select on identity.services to ledger_api;
 grant select, update (last_used_at) on identity.service_keys to ledger_api;
 grant select, insert on identity.audit to ledger_api;
-revoke execute on function identity.set_frozen(uuid, boolean) from public;
+revoke execute on function identity.set_frozen(uuid, boolean), identity.set_role(uuid, text, boolean, uuid), identity.close_user(uuid, uuid),
+    identity.change_user(uuid, text, text, text, text, json), identity.is_last_operator(uuid) from public;
+grant execute on function identity.set_role(uuid, text, boolean, uuid), identity.close_user(uuid, uuid),
+    identity.change_user(uuid, text, text, text, text, json) to ledger_api;
 grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid) to ledger_api;
 grant select, insert, update (name, enabled) on ledger.currencies to ledger_api;
 grant select on ledger.kinds, ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
