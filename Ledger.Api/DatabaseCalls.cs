@@ -1,3 +1,4 @@
+using Ledger.Api.Identity;
 using Ledger.Core.Persistence;
 using Npgsql;
 
@@ -33,15 +34,15 @@ public static class DatabaseCalls
     }
 
     /// <summary>
-    /// Runs statements that read for one user, in one round trip; row-level security limits them to that user's rows. The reader
-    /// stands before the first row of the first statement.
+    /// Runs statements that read for one user, in one round trip; row-level security limits them to that user's rows, if the caller
+    /// may read them. The reader stands before the first row of the first statement.
     /// </summary>
     public static async Task<NpgsqlDataReader> ReadForAsync(
-        this NpgsqlDataSource database, Guid user, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements)
+        this NpgsqlDataSource database, Acting acting, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements)
     {
         // Not disposed here: the reader uses the batch, and returns the connection when it is disposed.
         var batch = database.CreateBatch();
-        batch.BatchCommands.Add(DatabaseRoles.ActFor(user));
+        batch.BatchCommands.Add(DatabaseRoles.ActFor(acting.Caller, acting.User));
         foreach (var statement in statements)
             batch.BatchCommands.Add(statement);
         var reader = await batch.ExecuteReaderAsync(cancellationToken);

@@ -8,6 +8,7 @@ using Ledger.Api.Journal;
 using Ledger.Api.Limits;
 using Ledger.Api.OpenApi;
 using Ledger.Api.Requests;
+using Ledger.Api.ServiceAccounts;
 using Ledger.Api.Transactions;
 using Ledger.Api.Users;
 using Ledger.Api.Verification;
@@ -61,6 +62,7 @@ namespace Ledger.Api
             api.MapCurrencies();
             api.MapUsers();
             api.MapUserResource();
+            api.MapServices();
             api.MapAudit();
             api.MapVerification();
             routes.MapOpenApi().AllowAnonymous();

@@ -16,7 +16,7 @@ var root = new RootCommand("The operator's tool of Ledger.")
     VerifyCommand.Create(),
     FailedCommand.Create(),
     OperatorCommand.Create(),
-    ApiKeyCommand.Create(),
+    ServiceCommand.Create(),
     LoadCommand.Create(),
     BenchCommand.Create(),
 };

@@ -4,7 +4,7 @@
 #   scripts/smoke.sh BASE_URL [--wait SECONDS]     scripts/smoke.sh http://localhost:8080 --wait 60
 #
 # BASE_URL may end in a path prefix. --wait: seconds that the system may take to become healthy (default: 0).
-# LEDGER_API_KEY: an operator's key that makes the deposit if users may not deposit for themselves (Production).
+# LEDGER_API_KEY: the key of a service account with scope transactions, which makes the deposit if users may not deposit for themselves (Production).
 # Exit code: 0 every step passed · 1 a step failed and the remaining ones were not run · 2 wrong arguments.
 set -euo pipefail
 

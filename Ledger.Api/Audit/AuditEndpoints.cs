@@ -17,7 +17,7 @@ internal static class AuditEndpoints
     public static void MapAudit(this IEndpointRouteBuilder routes) => routes.MapAdministration(Policies.Staff)
         .MapGet("/audit", ListAsync).WithName("ListAudit")
         .WithSummary("List the audit trail, newest first")
-        .WithDescription("Filters: `actor` is the id of the user or API key that acted, `subject` the user, currency or API key that was acted on, `action` the act.")
+        .WithDescription("Filters: `actor` is the id of the user or service account that acted, `subject` the user, currency or service account that was acted on, `action` the act.")
         .ProducesProblem(StatusCodes.Status400BadRequest);
 
     private static async Task<Results<Ok<AuditPage>, ProblemHttpResult>> ListAsync(
@@ -65,8 +65,8 @@ internal static class AuditEndpoints
 }
 
 /// <summary>An entry of the audit trail.</summary>
-/// <param name="ActorKind">user, api_key, command_line, or nobody (a failed sign-in).</param>
-/// <param name="Subject">The id of the user or API key, or the code of the currency, that was acted on.</param>
+/// <param name="ActorKind">user, service, command_line, or nobody (a failed sign-in).</param>
+/// <param name="Subject">The id of the user or service account, or the code of the currency, that was acted on.</param>
 /// <param name="Address">The remote address of the request.</param>
 public sealed record AuditEntry(
     long Id, DateTime At, string ActorKind, Guid? ActorId, string Action, string? Subject, string? Address, JsonElement? Details);

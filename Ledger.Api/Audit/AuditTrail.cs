@@ -13,7 +13,7 @@ public static class AuditTrail
     public static NpgsqlBatchCommand Entry(HttpContext context, string action, string? subject, IReadOnlyDictionary<string, string>? details = null) =>
         context.Caller() is var caller && caller.IsUser
             ? Entry(context, "user", caller.Id, action, subject, details)
-            : Entry(context, "api_key", caller.Id, action, subject, details);
+            : Entry(context, "service", caller.Id, action, subject, details);
 
     /// <summary>An act of a user who logs in.</summary>
     /// <param name="session">The new session; the entry is only written if it exists.</param>

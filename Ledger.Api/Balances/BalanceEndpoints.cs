@@ -17,33 +17,36 @@ public static class BalanceEndpoints
 
     public static void MapBalances(this IEndpointRouteBuilder routes)
     {
-        var group = routes.MapGroup("/balances").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Balances")
+        var group = routes.MapGroup("/balances").RequireAuthorization(Policies.Read).RequireRateLimiting(RateLimits.PerUser).WithTags("Balances")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status404NotFound)
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
         group.MapGet("", ListAsync).WithName("ListBalances")
-            .WithSummary("List the caller's balances")
-            .WithDescription("One balance per currency that the caller ever had money in.")
-            .ProducesProblem(StatusCodes.Status401Unauthorized);
+            .WithSummary("List a user's balances")
+            .WithDescription("One balance per currency that the user ever had money in. The user is the caller, or the one in `onBehalfOf`.");
         group.MapGet("/{currency}", GetAsync).WithName("GetBalance")
-            .WithSummary("Get the caller's balance in a currency, now or at a time")
-            .WithDescription("With `at`, an RFC 3339 time: the balance after all entries posted until then, the same whenever it is asked for; a time in the future is refused. Without an account, the balance is zero and `accountId` is null.")
-            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .WithSummary("Get a user's balance in a currency, now or at a time")
+            .WithDescription("With `at`, an RFC 3339 time: the balance after all entries posted until then, the same whenever it is asked for; a time in the future is refused. Without an account, the balance is zero and `accountId` is null. The user is the caller, or the one in `onBehalfOf`.");
     }
 
-    private static Task<Ok<BalancesResponse>> ListAsync(
-        HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
-        ListOfAsync(context.Caller().Id, database, catalog, cancellationToken);
+    private static async Task<Results<Ok<BalancesResponse>, ProblemHttpResult>> ListAsync(
+        HttpContext context, OnBehalfOf users, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken,
+        string? onBehalfOf = null)
+    {
+        var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
+        return problem is not null ? problem : await ListOfAsync(acting, database, catalog, cancellationToken);
+    }
 
     /// <summary>A user's balances. The caller of this method checks the right to read them.</summary>
     internal static async Task<Ok<BalancesResponse>> ListOfAsync(
-        Guid userId, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
+        Acting acting, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
         await using var reader = await database.ReadForAsync(
-            userId, cancellationToken,
+            acting, cancellationToken,
             new NpgsqlBatchCommand("select id, currency, posted, held from ledger.accounts where owner_id = $1 and kind = 'user' order by currency")
             {
-                Parameters = { new() { Value = userId } },
+                Parameters = { new() { Value = acting.User } },
             });
         var accounts = new List<(Guid Id, string Currency, long Posted, long Held)>();
         while (await reader.ReadAsync(cancellationToken))
@@ -54,13 +57,16 @@ public static class BalanceEndpoints
     }
 
     private static async Task<Results<Ok<BalanceResponse>, ProblemHttpResult>> GetAsync(
-        string currency, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, Horizon horizon, CancellationToken cancellationToken,
-        string? at = null)
+        string currency, HttpContext context, OnBehalfOf users, NpgsqlDataSource database, CurrencyCatalog catalog, Horizon horizon, CancellationToken cancellationToken,
+        string? at = null, string? onBehalfOf = null)
     {
         var query = new QueryReader();
         var time = query.Time("at", at);
         if (query.Errors.Count > 0)
             return Problem.Invalid(context, query.Errors);
+        var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
+        if (problem is not null)
+            return problem;
         if (!(await catalog.GetAsync([currency], cancellationToken)).TryGetValue(currency, out var money))
             return Problem.NotFound(context);
         if (time is { } past && await horizon.ReachAsync(past.UtcDateTime, HorizonPatience, cancellationToken) is not HorizonResult.Final and var reached)
@@ -70,7 +76,6 @@ public static class BalanceEndpoints
                 : Problem.Of(context, StatusCodes.Status503ServiceUnavailable, "unavailable", "A transaction that is not decided yet may change this balance. Try again.");
         }
 
-        var caller = context.Caller().Id;
         var command = new NpgsqlBatchCommand(time is null
             ? "select id, posted, held from ledger.accounts where owner_id = $1 and currency = $2 and kind = 'user'"
             : """
@@ -82,11 +87,11 @@ public static class BalanceEndpoints
                   order by posted_at desc, id desc limit 1) e on true
               where a.owner_id = $1 and a.currency = $2 and a.kind = 'user'
               """);
-        command.Parameters.Add(new() { Value = caller });
+        command.Parameters.Add(new() { Value = acting.User });
         command.Parameters.Add(new() { Value = currency });
         if (time is { } then)
             command.Parameters.Add(new() { Value = then.UtcDateTime });
-        await using var reader = await database.ReadForAsync(caller, cancellationToken, command);
+        await using var reader = await database.ReadForAsync(acting, cancellationToken, command);
         return TypedResults.Ok(await reader.ReadAsync(cancellationToken)
             ? BalanceResponse.Of(reader.GetGuid(0), money, reader.GetInt64(1), reader.GetInt64(2))
             : BalanceResponse.Of(null, money, 0, 0));

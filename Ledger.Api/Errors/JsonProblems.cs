@@ -61,6 +61,7 @@ internal static partial class JsonProblems
     private static string TakenBy(Type type, bool isNested) =>
         isNested || type == typeof(string) ? "a string"
         : typeof(IDictionary).IsAssignableFrom(type) ? "an object of strings"
+        : typeof(IEnumerable<string>).IsAssignableFrom(type) ? "an array of strings"
         : type == typeof(int?) ? "a whole number"
         : "another type";
 

@@ -80,7 +80,7 @@ public static class Problem
     private static string DetailOf(string code) => code switch
     {
         "unauthenticated" => "Send an access token as a bearer token; POST /api/v1/identity/login returns one.",
-        "invalid_token" => "The token is invalid or expired, or its session has ended. Log in again.",
+        "invalid_token" => "The token is invalid or expired, or its session has ended: log in again. An API key may also be revoked, or its service account closed.",
         "forbidden" => "The caller does not have the permission for this request.",
         "not_found" => "The resource does not exist, or the caller may not see it.",
         "method_not_allowed" => "The resource does not support this method.",

@@ -60,7 +60,7 @@ public sealed class AccessTokens(
         if (known.ExpiresAt <= clock.GetUtcNow() || revocations.Contains(known.Caller.SessionId!.Value))
             return null;
         var roles = revocations.Remaining(known.Caller.Id, known.Caller.Roles, known.RolesAt);
-        return roles == known.Caller.Roles ? known.Ticket : TicketOf(new Caller(known.Caller.Id, known.Caller.SessionId, roles));
+        return roles == known.Caller.Roles ? known.Ticket : TicketOf(new Caller(known.Caller.Id, known.Caller.SessionId!.Value, roles));
     }
 
     private static AuthenticationTicket TicketOf(Caller caller) => new(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);

@@ -6,7 +6,7 @@ using Npgsql;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>Checks API keys. A result is cached for two seconds, and a revoked key is accepted for as long.</summary>
+/// <summary>Checks the API keys of service accounts. A result is cached for two seconds, and a revoked key is accepted for as long.</summary>
 public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
 {
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(2);
@@ -14,7 +14,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
     // Bounded by the number of existing keys: unknown keys are not cached.
     private readonly ConcurrentDictionary<string, (AuthenticationTicket Ticket, long ReadAt)> _known = new(StringComparer.Ordinal);
 
-    /// <summary>The caller that a key names; null unless the key exists and is neither expired nor revoked.</summary>
+    /// <summary>The service account of a key; null unless the key exists and is neither expired nor revoked, and the account is open.</summary>
     public ValueTask<AuthenticationTicket?> FindAsync(string key, CancellationToken cancellationToken) =>
         _known.TryGetValue(key, out var known) && clock.GetElapsedTime(known.ReadAt) < MaxAge
             ? ValueTask.FromResult<AuthenticationTicket?>(known.Ticket)
@@ -28,7 +28,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
         var hash = Secrets.Hash(key);
         await using var batch = database.CreateBatch();
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            select s.id, s.role from identity.service_keys k join identity.services s on s.id = k.service_id
+            select s.id, s.scopes from identity.service_keys k join identity.services s on s.id = k.service_id
             where k.hash = $1 and k.revoked_at is null and k.expires_at > clock_timestamp() and s.closed_at is null
             """)
         {
@@ -49,7 +49,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
             _known.TryRemove(key, out _);
             return null;
         }
-        var caller = new Caller(reader.GetGuid(0), null, CallerExtensions.Parse(reader.IsDBNull(1) ? [] : [reader.GetString(1)]));
+        var caller = new Caller(reader.GetGuid(0), CallerExtensions.ParseScopes(reader.GetFieldValue<string[]>(1)));
         var ticket = new AuthenticationTicket(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
         _known[key] = (ticket, readAt);
         return ticket;

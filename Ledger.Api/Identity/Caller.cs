@@ -3,38 +3,62 @@ using Ledger.Core.Identity;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>The authenticated caller of a request: a user with a session, or a server with an API key.</summary>
+/// <summary>The authenticated caller of a request: a user with a session, or a service account with an API key.</summary>
 public sealed class Caller : ClaimsIdentity
 {
-    /// <param name="sessionId">Null for an API key.</param>
-    public Caller(Guid id, Guid? sessionId, CallerRoles roles)
+    /// <summary>A user.</summary>
+    public Caller(Guid id, Guid sessionId, CallerRoles roles)
+        : this(id)
+    {
+        SessionId = sessionId;
+        Roles = roles;
+        AddClaim(new Claim(ClaimTypes.Sid, sessionId.ToString()));
+        foreach (var role in roles.Names())
+            AddClaim(new Claim(ClaimTypes.Role, role));
+    }
+
+    /// <summary>A service account.</summary>
+    public Caller(Guid id, ServiceScopes scopes)
+        : this(id)
+    {
+        Scopes = scopes;
+    }
+
+    private Caller(Guid id)
         : base(AuthenticationScheme)
     {
         Id = id;
-        SessionId = sessionId;
-        Roles = roles;
         AddClaim(new Claim(ClaimTypes.NameIdentifier, id.ToString()));
-        if (sessionId is { } session)
-            AddClaim(new Claim(ClaimTypes.Sid, session.ToString()));
-        foreach (var role in roles.Names())
-            AddClaim(new Claim(ClaimTypes.Role, role));
     }
 
     /// <summary>The only authentication scheme: <c>Authorization: Bearer …</c>, with an access token or an API key.</summary>
     public const string AuthenticationScheme = "Bearer";
 
-    /// <summary>The id of the user or of the API key.</summary>
+    /// <summary>The id of the user or of the service account.</summary>
     public Guid Id { get; }
 
-    /// <summary>The session of the access token; null for an API key.</summary>
+    /// <summary>The session of the access token; null for a service account.</summary>
     public Guid? SessionId { get; }
 
+    /// <summary>The roles of a user; a service account has none.</summary>
     public CallerRoles Roles { get; }
+
+    /// <summary>The scopes of a service account; a user has none.</summary>
+    public ServiceScopes Scopes { get; }
 
     /// <summary>Whether the caller is a user, who can own accounts.</summary>
     public bool IsUser => SessionId is not null;
 
     public bool IsOperator => Roles.HasFlag(CallerRoles.Operator);
+
+    /// <summary>Whether the caller may read other users' data.</summary>
+    public bool ReadsForOthers => Roles != CallerRoles.None || Scopes.HasFlag(ServiceScopes.Read);
+
+    /// <summary>Whether the caller may move other users' money.</summary>
+    public bool MovesForOthers => IsOperator || Scopes.HasFlag(ServiceScopes.Transactions);
+
+    /// <summary>Whether the caller may create, change and close users.</summary>
+    public bool ManagesUsers => IsOperator || Scopes.HasFlag(ServiceScopes.Users);
 }
 
 /// <summary>The roles of a caller, as access tokens encode them.</summary>
@@ -46,6 +70,21 @@ public enum CallerRoles : byte
     Operator = 1,
     /// <summary><see cref="Core.Identity.Roles.Auditor"/>.</summary>
     Auditor = 2,
+}
+
+/// <summary>The scopes of a service account.</summary>
+[Flags]
+public enum ServiceScopes
+{
+    None = 0,
+    /// <summary><see cref="Core.Identity.Scopes.Read"/>.</summary>
+    Read = 1,
+    /// <summary><see cref="Core.Identity.Scopes.Users"/>.</summary>
+    Users = 2,
+    /// <summary><see cref="Core.Identity.Scopes.Transactions"/>.</summary>
+    Transactions = 4,
+    /// <summary><see cref="Core.Identity.Scopes.Webhooks"/>.</summary>
+    Webhooks = 8,
 }
 
 public static class CallerExtensions
@@ -61,6 +100,24 @@ public static class CallerExtensions
             yield return Roles.Auditor;
         if (roles.HasFlag(CallerRoles.Operator))
             yield return Roles.Operator;
+    }
+
+    /// <summary>The scopes with these names. An unknown name grants nothing.</summary>
+    public static ServiceScopes ParseScopes(IEnumerable<string> names)
+    {
+        var scopes = ServiceScopes.None;
+        foreach (var name in names)
+        {
+            scopes |= name switch
+            {
+                Scopes.Read => ServiceScopes.Read,
+                Scopes.Users => ServiceScopes.Users,
+                Scopes.Transactions => ServiceScopes.Transactions,
+                Scopes.Webhooks => ServiceScopes.Webhooks,
+                _ => ServiceScopes.None,
+            };
+        }
+        return scopes;
     }
 
     /// <summary>The roles with these names. An unknown name grants nothing.</summary>

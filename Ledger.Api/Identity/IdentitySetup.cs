@@ -1,3 +1,4 @@
+using Ledger.Api.Users;
 using Ledger.Core.Identity;
 using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
@@ -40,6 +41,8 @@ public static class IdentitySetup
 
         services.AddSingleton<AccessTokens>();
         services.AddSingleton<ApiKeys>();
+        services.AddSingleton<UserLookup>();
+        services.AddSingleton<OnBehalfOf>();
         services.AddSingleton<Sessions>();
         services.AddSingleton<Revocations>();
         services.AddHostedService(provider => provider.GetRequiredService<Revocations>());

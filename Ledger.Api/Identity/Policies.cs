@@ -7,24 +7,27 @@ public static class Policies
 {
     /// <summary>Users, for their own resources.</summary>
     public const string User = "user";
-    /// <summary>Users, and operators' API keys, which act on behalf of users.</summary>
-    public const string UserOrOperator = "user or operator";
+    /// <summary>Users, for their own data, and service accounts with scope read, on behalf of users.</summary>
+    public const string Read = "read";
+    /// <summary>Users, for their own money, and service accounts with scope transactions, on behalf of users.</summary>
+    public const string Move = "move";
+    /// <summary>The callers of <see cref="Read"/>, and those of <see cref="Move"/> for the outcome of their commands.</summary>
+    public const string ReadOrMove = "read or move";
     /// <summary>Operators, who administer.</summary>
     public const string Operator = "operator";
-    /// <summary>Operators, who make, change and close users as resources.</summary>
+    /// <summary>Operators and service accounts with scope users, who create, change and close users.</summary>
     public const string Users = "users";
     /// <summary>Operators and auditors, who read everything.</summary>
     public const string Staff = "staff";
-    /// <summary>Users, for their own resources, and operators, auditors and their API keys, who read everything.</summary>
-    public const string UserOrStaff = "user or staff";
 
     public static void AddPolicies(this IServiceCollection services) => services.AddAuthorizationBuilder()
         .AddPolicy(User, policy => policy.RequireCaller(caller => caller.IsUser))
-        .AddPolicy(UserOrOperator, policy => policy.RequireCaller(caller => caller.IsUser || caller.IsOperator))
+        .AddPolicy(Read, policy => policy.RequireCaller(caller => caller.IsUser || caller.ReadsForOthers))
+        .AddPolicy(Move, policy => policy.RequireCaller(caller => caller.IsUser || caller.MovesForOthers))
+        .AddPolicy(ReadOrMove, policy => policy.RequireCaller(caller => caller.IsUser || caller.ReadsForOthers || caller.MovesForOthers))
         .AddPolicy(Operator, policy => policy.RequireCaller(caller => caller.IsOperator))
-        .AddPolicy(Users, policy => policy.RequireCaller(caller => caller.IsOperator))
-        .AddPolicy(Staff, policy => policy.RequireCaller(caller => caller.Roles != CallerRoles.None))
-        .AddPolicy(UserOrStaff, policy => policy.RequireCaller(caller => caller.IsUser || caller.Roles != CallerRoles.None));
+        .AddPolicy(Users, policy => policy.RequireCaller(caller => caller.ManagesUsers))
+        .AddPolicy(Staff, policy => policy.RequireCaller(caller => caller.Roles != CallerRoles.None));
 
     private static void RequireCaller(this AuthorizationPolicyBuilder policy, Func<Caller, bool> isAllowed) =>
         policy.RequireAuthenticatedUser().RequireAssertion(context => context.User.Identity is Caller caller && isAllowed(caller));

@@ -22,14 +22,16 @@ public static class EventEndpoints
     }
 
     public static void MapJournal(this IEndpointRouteBuilder routes) => routes.MapGet("/events", ListAsync).WithName("ListEvents")
-        .RequireAuthorization(Policies.UserOrStaff).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
+        .RequireAuthorization(Policies.Read).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
         .WithSummary("Read the decided transactions in the order of the journal")
-        .WithDescription("Each once, none left out. A user reads its own; operators, auditors and their API keys read everybody's. Ask again with `after` set to `next`: "
+        .WithDescription("Each once, none left out. A user reads its own. Service accounts with scope read, operators and auditors read everybody's, or those of the user in `onBehalfOf`. Ask again with `after` set to `next`: "
             + "an empty page says that there is nothing new. Event ids are those of the events on RabbitMQ.")
-        .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests);
+        .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests)
+        .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status404NotFound);
 
     private static async Task<Results<Ok<EventPage>, ProblemHttpResult>> ListAsync(
-        HttpContext context, Feed feed, CurrencyCatalog catalog, CancellationToken cancellationToken, string? after = null, string? limit = null)
+        HttpContext context, OnBehalfOf users, Feed feed, CurrencyCatalog catalog, CancellationToken cancellationToken, string? after = null,
+        string? limit = null, string? onBehalfOf = null)
     {
         var query = new QueryReader();
         var sequence = query.Cursor<long>("after", after, QueryReader.TryParseSequence) ?? 0;
@@ -38,15 +40,22 @@ public static class EventEndpoints
             return Problem.Invalid(context, query.Errors);
 
         var caller = context.Caller();
-        var everything = caller.Roles != CallerRoles.None;
-        var transactions = await feed.ReadAsync(caller.Id, everything, sequence, pageSize, cancellationToken);
+        Guid? user = null;
+        if (onBehalfOf is not null || !caller.ReadsForOthers)
+        {
+            var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
+            if (problem is not null)
+                return problem;
+            user = acting.User;
+        }
+        var transactions = await feed.ReadAsync(caller.Id, user, sequence, pageSize, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(transaction => transaction.Currency), cancellationToken);
         var events = transactions.Select(transaction =>
         {
             var currency = currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency);
             return new EventResponse(
                 transaction.Id, transaction.Sequence!.Value, $"transaction.{transaction.Status.Name()}", transaction.DecidedAt!.Value,
-                everything ? TransactionResponse.OfAll(transaction, currency) : TransactionResponse.Of(transaction, caller.Id, currency));
+                user is { } owner ? TransactionResponse.Of(transaction, owner, currency) : TransactionResponse.OfAll(transaction, currency));
         }).ToList();
         return TypedResults.Ok(new EventPage(events, events.Count > 0 ? events[^1].Sequence : sequence));
     }

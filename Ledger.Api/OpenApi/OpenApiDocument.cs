@@ -29,6 +29,9 @@ public static class OpenApiDocument
 
                     To try the API here: **Register** Alice and Bob, **Login** as Alice, copy the `accessToken` of the response to
                     **Authentication**, and deposit. The examples work unchanged.
+
+                    Users move and read their own money. The backend of a company calls with an API key of a service account and names the user in
+                    `onBehalfOf`: in the body of a command, with scope `transactions`, and as a query parameter of a read, with scope `read`.
                     """,
             };
             // Relative, because the server does not know under which address clients reach it.
@@ -40,7 +43,7 @@ public static class OpenApiDocument
             {
                 Type = SecuritySchemeType.Http,
                 Scheme = "bearer",
-                Description = "The `accessToken` of POST /api/v1/identity/login, or an API key (`lk_…`).",
+                Description = "The `accessToken` of POST /api/v1/identity/login, or an API key of a service account (`lk_…`).",
             };
             return Task.CompletedTask;
         });

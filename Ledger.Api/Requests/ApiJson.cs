@@ -4,6 +4,7 @@ using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
 using Ledger.Api.Identity;
 using Ledger.Api.Journal;
+using Ledger.Api.ServiceAccounts;
 using Ledger.Api.Transactions;
 using Ledger.Api.Users;
 using Ledger.Api.Verification;
@@ -41,6 +42,11 @@ namespace Ledger.Api.Requests;
 [JsonSerializable(typeof(UserDetailsPage))]
 [JsonSerializable(typeof(FreezeRequest))]
 [JsonSerializable(typeof(CurrencyRequest))]
+[JsonSerializable(typeof(ServiceRequest))]
+[JsonSerializable(typeof(ServiceResponse))]
+[JsonSerializable(typeof(ServiceKeyRequest))]
+[JsonSerializable(typeof(ServiceKeyResponse))]
+[JsonSerializable(typeof(ServicePage))]
 [JsonSerializable(typeof(VerificationResponse))]
 [JsonSerializable(typeof(AuditPage))]
 [JsonSerializable(typeof(ProblemDetails))]

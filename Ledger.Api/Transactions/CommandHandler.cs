@@ -62,45 +62,46 @@ public sealed class CommandHandler(
         if (conflict is { } other)
         {
             return other.SameRequest
-                ? await ReplayAsync(context, other.TransactionId, command.OwnerId, currency)
+                ? await ReplayAsync(context, other.TransactionId, command, currency)
                 : CommandProblems.KeyReused(context);
         }
         if (preference.RespondAsync && inQueue)
             gateway.Post(command);
-        return await StoredAsync(context, command.Id, command.OwnerId, currency);
+        return await StoredAsync(context, command.Id, command, currency);
     }
 
     private async Task<CommandAnswer> AnswerAsync(HttpContext context, Command command, Reply reply, Currency currency) => reply.Kind switch
     {
-        ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.OwnerId, command.Id), TransactionResponse.Of(command, reply, currency)),
+        ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.Id), TransactionResponse.Of(command, reply, currency)),
         ReplyKind.Rejected => CommandProblems.Rejected(context, TransactionResponse.Of(command, reply, currency)),
-        ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command.OwnerId, currency),
+        ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command, currency),
         ReplyKind.KeyReused => CommandProblems.KeyReused(context),
         _ => CommandProblems.Failed(context, reply.TransactionId),
     };
 
-    private Task<CommandAnswer> ReplayAsync(HttpContext context, Guid id, Guid owner, Currency currency)
+    private Task<CommandAnswer> ReplayAsync(HttpContext context, Guid id, Command command, Currency currency)
     {
         context.Response.Headers["Idempotency-Replayed"] = "true";
-        return StoredAsync(context, id, owner, currency);
+        return StoredAsync(context, id, command, currency);
     }
 
-    private async Task<CommandAnswer> StoredAsync(HttpContext context, Guid id, Guid owner, Currency currency)
+    private async Task<CommandAnswer> StoredAsync(HttpContext context, Guid id, Command command, Currency currency)
     {
-        var transaction = await queries.FindAsync(owner, id, CancellationToken.None)
+        var (principal, owner) = (command.PrincipalId, command.OwnerId);
+        var transaction = await (principal == owner
+            ? queries.FindAsync(new Acting(principal, owner), id, CancellationToken.None)
+            : queries.FindSentAsync(principal, id, CancellationToken.None))
             ?? throw new InvalidOperationException($"Transaction {id} was recorded, but it is neither pending nor decided.");
         var response = TransactionResponse.Of(transaction, owner, currency);
         return transaction.Status switch
         {
-            TransactionStatus.Posted => TypedResults.Created(LocationOf(context, owner, id), response),
+            TransactionStatus.Posted => TypedResults.Created(LocationOf(context, id), response),
             TransactionStatus.Rejected => CommandProblems.Rejected(context, response),
             TransactionStatus.Failed => CommandProblems.Failed(context, id),
-            _ => TypedResults.Accepted(LocationOf(context, owner, id), response),
+            _ => TypedResults.Accepted(LocationOf(context, id), response),
         };
     }
 
-    // Where the caller may read the transaction: its owner under /transactions, an operator under the owner's.
-    private static string LocationOf(HttpContext context, Guid owner, Guid id) => owner == context.Caller().Id
-        ? $"{context.Request.PathBase}/api/v1/transactions/{id}"
-        : $"{context.Request.PathBase}/api/v1/admin/users/{owner}/transactions/{id}";
+    // A caller reads the transactions that it sent without onBehalfOf.
+    private static string LocationOf(HttpContext context, Guid id) => $"{context.Request.PathBase}/api/v1/transactions/{id}";
 }

@@ -49,7 +49,7 @@ internal static class CommandProblems
         RejectionCodes.AccountFrozen => "An account of this transaction is frozen.",
         RejectionCodes.AccountClosed => "An account of this transaction is closed.",
         RejectionCodes.RecipientUnknown => "The user does not exist.",
-        RejectionCodes.Forbidden => "The account belongs to another user.",
+        RejectionCodes.Forbidden => "The caller may not move money of this user.",
         RejectionCodes.BalanceOverflow => "The balance would exceed the largest amount that the ledger can store.",
         _ => "The command was rejected.",
     };

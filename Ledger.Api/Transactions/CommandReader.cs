@@ -5,15 +5,15 @@ using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Api.Limits;
 using Ledger.Api.Requests;
+using Ledger.Api.Users;
 using Ledger.Core.Currencies;
-using Ledger.Core.Identity;
 using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Ledger.Api.Transactions;
 
 /// <summary>Validates a request and turns it into a command. A request that is refused here leaves no trace in the ledger.</summary>
-public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients, AddressLimit addresses, SelfServiceDeposits selfService, TimeProvider clock)
+public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, AddressLimit addresses, SelfServiceDeposits selfService, TimeProvider clock)
 {
     private const int MaxReference = 255;
     private const int MaxMetadataEntries = 50;
@@ -24,6 +24,8 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
     /// <summary>Returns the command, or the problem that the request has.</summary>
     public async ValueTask<(ValidCommand? Command, ProblemHttpResult? Problem)> ReadAsync(CommandRequest request, HttpContext context)
     {
+        if (OnBehalfOf.RefuseMove(context, request.OnBehalfOf) is { } refusal)
+            return (null, refusal);
         var errors = new Dictionary<string, string[]>();
         if (string.IsNullOrEmpty(request.Currency))
             errors["currency"] = ["Is required: an ISO 4217 code."];
@@ -41,28 +43,32 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             errors["Idempotency-Key"] = [keyError];
 
         Guid? recipient = null;
-        var caller = context.Caller().Id;
-        Guid? owner = caller;
+        var caller = context.Caller();
+        Guid? owner = caller.Id;
         if (request.OnBehalfOf is { } onBehalfOf)
         {
-            if (!Recipients.IsIdOrEmail(onBehalfOf))
-                errors["onBehalfOf"] = [NotAUser(onBehalfOf)];
+            if (UserLookup.ErrorOf(onBehalfOf) is { } error)
+                errors[OnBehalfOf.Name] = [error];
             else
-                owner = await recipients.FindAsync(onBehalfOf, context.RequestAborted);
+                owner = await users.FindAsync(onBehalfOf, context.RequestAborted);
+        }
+        else if (!caller.IsUser)
+        {
+            errors[OnBehalfOf.Name] = [OnBehalfOf.Required];
         }
         if (request.Kind == TransactionKind.Transfer)
         {
             if (string.IsNullOrEmpty(request.To))
-                errors["to"] = ["Is required: a user id or an e-mail address."];
-            else if (!Recipients.IsIdOrEmail(request.To))
-                errors["to"] = [NotAUser(request.To)];
+                errors["to"] = ["Is required: a user id, an e-mail address or an external id."];
+            else if (UserLookup.ErrorOf(request.To) is { } error)
+                errors["to"] = [error];
             else
             {
                 (recipient, var refused) = await FindRecipientAsync(request.To, context);
                 if (refused is not null)
                     return (null, refused);
-                if (recipient == caller)
-                    errors["to"] = ["Is the caller. Must be another user."];
+                if (recipient is not null && recipient == owner)
+                    errors["to"] = ["Is the user who pays. Must be another user."];
             }
         }
         if (errors.Count > 0)
@@ -73,8 +79,8 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             return (null, CommandProblems.CurrencyUnknown(context, request.Currency!, currencies));
         if (owner is null)
             return (null, CommandProblems.Rejected(context, RejectionCodes.RecipientUnknown));
-        if (currency.ParseAmount(request.Amount, out var minorUnits) is not AmountError.None and var error)
-            return (null, AmountProblem(context, error, request.Amount!, currency));
+        if (currency.ParseAmount(request.Amount, out var minorUnits) is not AmountError.None and var amountError)
+            return (null, AmountProblem(context, amountError, request.Amount!, currency));
         if (request is { Kind: TransactionKind.Deposit, OnBehalfOf: null } && selfService.IsTooLarge(minorUnits, currency))
         {
             return (null, Problem.Invalid(context, new Dictionary<string, string[]>
@@ -88,9 +94,9 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             Id = Guid.CreateVersion7(clock.GetUtcNow()),
             Kind = request.Kind,
             OwnerId = owner.Value,
-            PrincipalId = caller,
+            PrincipalId = caller.Id,
             RecipientId = recipient,
-            RecipientAddress = request.To is { } to && RegisteredEmail.IsEmail(to) ? RegisteredEmail.KeyOf(to) : null,
+            RecipientAddress = request.To is { } to ? UserLookup.NameIn(to) : null,
             Amount = new Money(minorUnits, currency.Code),
             Reference = request.Reference,
             Metadata = request.Metadata is null or { Count: 0 } ? null : JsonSerializer.Serialize(request.Metadata, ApiJson.Default.DictionaryStringString),
@@ -101,14 +107,14 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
         return (new ValidCommand(command, currency), null);
     }
 
-    // An address that is not registered takes a token of the caller's remote address. Without tokens, registered addresses are refused too:
-    // the refusal tells nothing. Ids cannot be guessed, and operators may know who is registered.
+    // A name that is not registered takes a token of the user's remote address. Without tokens, registered names are refused too: the
+    // refusal tells nothing. User ids cannot be guessed, and services and operators may know who is registered.
     private async ValueTask<(Guid? Recipient, ProblemHttpResult? Refused)> FindRecipientAsync(string to, HttpContext context)
     {
-        var isLimited = !Recipients.IsId(to) && !context.Caller().IsOperator;
+        var isLimited = UserLookup.NameIn(to) is not null && !context.Caller().MovesForOthers;
         if (isLimited && addresses.Take(context, tokens: 0) is { IsAcquired: false } none)
             return (null, RateLimits.Refused(context, RateLimits.PerAddress, none));
-        var recipient = await recipients.FindAsync(to, context.RequestAborted);
+        var recipient = await users.FindAsync(to, context.RequestAborted);
         return recipient is null && isLimited && addresses.Take(context, tokens: 1) is { IsAcquired: false } empty
             ? (null, RateLimits.Refused(context, RateLimits.PerAddress, empty))
             : (recipient, null);
@@ -129,8 +135,6 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
             ["amount"] = [$"{Sent.Quoted(amount)} is not an amount. Must be a decimal number in digits with a point, such as \"12.34\": no sign, exponent or grouping."],
         }),
     };
-
-    private static string NotAUser(string text) => $"{Sent.Quoted(text)} is neither a user id nor an e-mail address.";
 
     internal static string? MetadataError(Dictionary<string, string> metadata)
     {

@@ -6,7 +6,7 @@ namespace Ledger.Api.Transactions;
 
 /// <summary>
 /// Whether users may deposit for themselves (<c>Ledger__SelfServiceDeposits</c>). The default is on in Development and off
-/// elsewhere: there, only an operator or an API key can state that money arrived.
+/// elsewhere: there, only an operator or a service account can state that money arrived.
 /// </summary>
 /// <param name="Limit">
 /// The largest of them, in major units of any currency (<c>Ledger__SelfServiceDepositLimit</c>): users could otherwise fill a currency's
@@ -49,6 +49,6 @@ public static partial class SelfServiceDepositsSetup
     [LoggerMessage(LogLevel.Warning, "Self-service deposits are on: every user can create money. Set Ledger__SelfServiceDeposits=false to turn them off")]
     private static partial void LogOn(ILogger logger);
 
-    [LoggerMessage(LogLevel.Information, "Self-service deposits are off: operators and API keys make deposits, on behalf of users")]
+    [LoggerMessage(LogLevel.Information, "Self-service deposits are off: service accounts and operators make deposits, on behalf of users")]
     private static partial void LogOff(ILogger logger);
 }

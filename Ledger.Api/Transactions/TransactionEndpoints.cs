@@ -18,31 +18,32 @@ public static class TransactionEndpoints
     private const string CommandAnswers =
         "Returns 201 when the transaction is posted, 422 when it is rejected, and 202 when it is recorded but not decided yet: with "
         + "`Prefer: respond-async`, after `Prefer: wait=N` seconds (10 by default), or while RabbitMQ is unavailable. "
-        + "With an `Idempotency-Key`, the request is safe to retry.";
+        + "With an `Idempotency-Key`, the request is safe to retry. Service accounts with scope transactions and operators name the user in "
+        + "`onBehalfOf`; from other callers, `onBehalfOf` gets 403 `forbidden`.";
 
     public static void MapTransactions(this IEndpointRouteBuilder routes)
     {
-        var group = routes.MapGroup("").RequireAuthorization(Policies.User).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
+        var group = routes.MapGroup("").RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
+            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden)
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
 
-        routes.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Deposit money into an account", CommandAnswers
-            + " Users deposit for themselves where self-service deposits are on. Operators and their API keys deposit on behalf of a user. "
-            + "Other callers get 403 `forbidden`.")
-            .RequireAuthorization(Policies.UserOrOperator).RequireRateLimiting(RateLimits.PerUser).WithTags("Transactions")
-            .ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
-        group.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Withdraw money from the caller's account");
-        group.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Transfer money to another user");
+        var commands = group.MapGroup("").RequireAuthorization(Policies.Move);
+        commands.MapPost("/deposits", DepositAsync).AsCommand("Deposit", "Deposit money into a user's account", CommandAnswers
+            + " Users deposit for themselves where self-service deposits are on; where they are off, such a deposit gets 403 `forbidden`.");
+        commands.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Withdraw money from a user's account");
+        commands.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Transfer money to another user");
 
-        group.MapGet("/transactions", ListAsync).WithName("ListTransactions")
-            .WithSummary("List the caller's transactions")
+        group.MapGet("/transactions", ListAsync).RequireAuthorization(Policies.Read).WithName("ListTransactions")
+            .WithSummary("List a user's transactions")
             .WithDescription(
-                "Pending transactions come first, then decided ones, the newest decision first. The list has the caller's own transactions, "
-                + "including pending and rejected ones, and the transfers that the caller received.")
-            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
-        group.MapGet("/transactions/{id:guid}", GetAsync).WithName("GetTransaction")
+                "Pending transactions come first, then decided ones, the newest decision first. The list has the user's own transactions, "
+                + "including pending and rejected ones, and the transfers that the user received. The user is the caller, or the one in `onBehalfOf`.")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
+        group.MapGet("/transactions/{id:guid}", GetAsync).RequireAuthorization(Policies.ReadOrMove).WithName("GetTransaction")
             .WithSummary("Get a transaction")
-            .WithDescription("A transaction exists as soon as a client learns its id. Another user's transaction is 404.")
-            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status404NotFound);
+            .WithDescription("A transaction exists as soon as a client learns its id. Another user's transaction is 404. "
+                + "Without `onBehalfOf`, service accounts and operators get the transactions that they sent.")
+            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
     // The gateway bounds the wait of a command, by the client's Prefer header, so the general timeout is off.
@@ -52,20 +53,15 @@ public static class TransactionEndpoints
         return endpoint
             .WithName(name).WithSummary(summary).WithDescription(description)
             .WithMetadata(new AcceptsCommandHeaders())
-            .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized)
+            .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status422UnprocessableEntity).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
     }
 
     private static async Task<CommandAnswer> DepositAsync(
         DepositRequest request, HttpContext context, CommandReader reader, CommandHandler handler, SelfServiceDeposits selfService)
     {
-        var caller = context.Caller();
-        if (request.OnBehalfOf is null ? !caller.IsUser || !selfService.AreOn : !caller.IsOperator)
-        {
-            return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", request.OnBehalfOf is null
-                ? "Operators make deposits, on behalf of a user."
-                : "Only operators deposit on behalf of a user.");
-        }
+        if (request.OnBehalfOf is null && context.Caller().IsUser && !selfService.AreOn)
+            return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "Users do not deposit for themselves: service accounts and operators deposit on behalf of a user.");
         return await HandleAsync(
             new(TransactionKind.Deposit, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf),
             context, reader, handler);
@@ -73,12 +69,12 @@ public static class TransactionEndpoints
 
     private static Task<CommandAnswer> WithdrawAsync(MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
         HandleAsync(
-            new(TransactionKind.Withdrawal, request.Currency, request.Amount, request.Reference, request.Metadata),
+            new(TransactionKind.Withdrawal, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf),
             context, reader, handler);
 
     private static Task<CommandAnswer> TransferAsync(TransferRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
         HandleAsync(
-            new(TransactionKind.Transfer, request.Currency, request.Amount, request.Reference, request.Metadata, To: request.To),
+            new(TransactionKind.Transfer, request.Currency, request.Amount, request.Reference, request.Metadata, request.To, request.OnBehalfOf),
             context, reader, handler);
 
     private static async Task<CommandAnswer> HandleAsync(
@@ -88,14 +84,17 @@ public static class TransactionEndpoints
         return problem is not null ? problem : await handler.HandleAsync(context, command!);
     }
 
-    private static Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
-        [AsParameters] TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
-        CancellationToken cancellationToken) =>
-        ListOfAsync(context.Caller().Id, query, context, queries, catalog, cancellationToken);
+    private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListAsync(
+        [AsParameters] TransactionListQuery query, HttpContext context, OnBehalfOf users, TransactionQueries queries, CurrencyCatalog catalog,
+        CancellationToken cancellationToken, string? onBehalfOf = null)
+    {
+        var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
+        return problem is not null ? problem : await ListOfAsync(acting, query, context, queries, catalog, cancellationToken);
+    }
 
     /// <summary>A page of a user's transactions. The caller of this method checks the right to read them.</summary>
     internal static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListOfAsync(
-        Guid owner, TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
+        Acting acting, TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
         CancellationToken cancellationToken)
     {
         var reader = new QueryReader();
@@ -111,25 +110,43 @@ public static class TransactionEndpoints
         if (reader.Errors.Count > 0)
             return Problem.Invalid(context, reader.Errors);
 
-        var transactions = await queries.ListAsync(owner, filter, pageSize + 1, cancellationToken);
+        var transactions = await queries.ListAsync(acting, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
-        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, owner, currencies.GetValueOrDefault(t.Currency) ?? Currency.Unknown(t.Currency))).ToList();
+        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, acting.User, currencies.GetValueOrDefault(t.Currency) ?? Currency.Unknown(t.Currency))).ToList();
         var next = transactions.Count > pageSize ? transactions[pageSize - 1] : null;
         return TypedResults.Ok(new TransactionPage(page, next is null ? null : new TransactionPlace(next.DecidedAt, next.Id).ToString()));
     }
 
-    private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(
-        Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
-        GetOfAsync(context.Caller().Id, id, context, queries, catalog, cancellationToken);
+    private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(
+        Guid id, HttpContext context, OnBehalfOf users, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken,
+        string? onBehalfOf = null)
+    {
+        var caller = context.Caller();
+        if (onBehalfOf is null && !caller.IsUser)
+            return await AnswerAsync(await queries.FindSentAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken);
+
+        var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
+        if (problem is not null)
+            return problem;
+        var transaction = await queries.FindAsync(acting, id, cancellationToken);
+        return transaction is null && onBehalfOf is null && caller.IsOperator
+            ? await AnswerAsync(await queries.FindSentAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken)
+            : await AnswerAsync(transaction, acting.User, context, catalog, cancellationToken);
+    }
 
     /// <summary>One of a user's transactions. The caller of this method checks the right to read it.</summary>
     internal static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetOfAsync(
-        Guid owner, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken)
+        Acting acting, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
+        await AnswerAsync(await queries.FindAsync(acting, id, cancellationToken), acting.User, context, catalog, cancellationToken);
+
+    /// <param name="user">The user who sees it; null for the transaction's owner.</param>
+    private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> AnswerAsync(
+        Transaction? transaction, Guid? user, HttpContext context, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
-        if (await queries.FindAsync(owner, id, cancellationToken) is not { } transaction)
+        if (transaction is null)
             return Problem.NotFound(context);
         var currencies = await catalog.GetAsync([transaction.Currency], cancellationToken);
-        return TypedResults.Ok(TransactionResponse.Of(transaction, owner, currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency)));
+        return TypedResults.Ok(TransactionResponse.Of(transaction, user ?? transaction.OwnerId ?? Guid.Empty, currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency)));
     }
 }
 

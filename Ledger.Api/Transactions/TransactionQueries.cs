@@ -1,3 +1,4 @@
+using Ledger.Api.Identity;
 using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
 using Npgsql;
@@ -6,8 +7,8 @@ using NpgsqlTypes;
 namespace Ledger.Api.Transactions;
 
 /// <summary>
-/// Reads the transactions that one user may see: its own, and the transfers that it received. Each query filters by the user, and
-/// row-level security filters again.
+/// Reads the transactions that one user may see: its own, and the transfers that it received; and those that one caller sent. Each
+/// query filters by the user or the caller, and row-level security filters again.
 /// </summary>
 public sealed class TransactionQueries(NpgsqlDataSource database)
 {
@@ -16,15 +17,33 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         (t.owner_id = $1 or t.account_ids && array(select a.id from ledger.accounts a where a.owner_id = $1 and a.kind = 'user'))
         """;
 
-    /// <summary>A pending or decided transaction; null if the caller may see none of this id.</summary>
-    public async Task<Transaction?> FindAsync(Guid caller, Guid id, CancellationToken cancellationToken)
+    /// <summary>A pending or decided transaction; null if the user may see none of this id.</summary>
+    public async Task<Transaction?> FindAsync(Acting acting, Guid id, CancellationToken cancellationToken)
     {
+        var user = acting.User;
         // Pending first: a transaction that is decided between the statements is found by the second.
         await using var reader = await database.ReadForAsync(
-            caller, cancellationToken,
-            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.owner_id = $1 and p.id = $2", caller, id),
-            Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", caller, id),
-            Statement(EntriesOf("t.id = $2"), caller, id));
+            acting, cancellationToken,
+            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.owner_id = $1 and p.id = $2", user, id),
+            Statement($"select {TransactionReader.Columns} from ledger.transactions t where {Visible} and t.id = $2", user, id),
+            Statement(EntriesOf("t.id = $2"), user, id));
+        return await ReadOneAsync(reader, user, cancellationToken);
+    }
+
+    /// <summary>A transaction that the caller sent, as its owner sees it; null if the caller sent none of this id.</summary>
+    public async Task<Transaction?> FindSentAsync(Guid caller, Guid id, CancellationToken cancellationToken)
+    {
+        await using var reader = await database.ReadForAsync(
+            new Acting(caller, caller), cancellationToken,
+            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.principal_id = $1 and p.id = $2", caller, id),
+            Statement($"select {TransactionReader.Columns} from ledger.transactions t where t.principal_id = $1 and t.id = $2", caller, id),
+            new NpgsqlBatchCommand("select account_id, currency, amount, balance_after from ledger.entries_of_command($1)") { Parameters = { new() { Value = id } } });
+        return await ReadOneAsync(reader, null, cancellationToken);
+    }
+
+    // A pending command, a transaction, and its entries on the owner's accounts.
+    private static async Task<Transaction?> ReadOneAsync(NpgsqlDataReader reader, Guid? owner, CancellationToken cancellationToken)
+    {
         var pending = await reader.ReadAsync(cancellationToken) ? PendingCommands.Read(reader) : null;
         await reader.NextResultAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
@@ -34,27 +53,27 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         var transaction = TransactionReader.Read(reader, entries);
         await reader.NextResultAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
-            entries.Add(EntryFrom(reader, caller));
+            entries.Add(EntryFrom(reader, owner ?? transaction.OwnerId));
         return transaction;
     }
 
-    /// <summary>A page of the caller's transactions: the pending ones, newest first, then the decided ones, the newest decision first.</summary>
-    public async Task<IReadOnlyList<Transaction>> ListAsync(Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
+    /// <summary>A page of the user's transactions: the pending ones, newest first, then the decided ones, the newest decision first.</summary>
+    public async Task<IReadOnlyList<Transaction>> ListAsync(Acting acting, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
         // Pending first: a transaction that is decided between the queries is in both results, and the decided one counts.
         var canBePending = filter is { Status: null or TransactionStatus.Pending, After: not { DecidedAt: not null } }
             && (filter.By == TransactionTime.Created || filter is { From: null, To: null });
         var pending = canBePending
-            ? await ListPendingAsync(caller, filter, limit, cancellationToken)
+            ? await ListPendingAsync(acting, filter, limit, cancellationToken)
             : [];
         var decided = filter.Status != TransactionStatus.Pending
-            ? await ListDecidedAsync(caller, filter, limit, cancellationToken)
+            ? await ListDecidedAsync(acting, filter, limit, cancellationToken)
             : [];
         return [.. pending.ExceptBy(decided.Select(transaction => transaction.Id), transaction => transaction.Id).Concat(decided).Take(limit)];
     }
 
     private async Task<IReadOnlyList<Transaction>> ListDecidedAsync(
-        Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
+        Acting acting, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
         // The list is in the order of the time of posting: by it, from and to bound the index scans.
         static string Filter(string time) => $"""
@@ -91,14 +110,14 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
             order by page.decided_at desc, page.id desc
             """);
         var place = filter.After is { DecidedAt: not null } after ? after : TransactionPlace.FirstDecided;
-        list.Parameters.Add(new() { Value = caller });
+        list.Parameters.Add(new() { Value = acting.User });
         list.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = place.DecidedAt!.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
         list.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = place.Id });
         AddFilter(list.Parameters, filter, limit);
 
         var transactions = new List<Transaction>();
         var entries = new Dictionary<Guid, List<Entry>>();
-        await using (var reader = await database.ReadForAsync(caller, cancellationToken, list))
+        await using (var reader = await database.ReadForAsync(acting, cancellationToken, list))
         {
             while (await reader.ReadAsync(cancellationToken))
                 transactions.Add(TransactionReader.Read(reader, entries[reader.GetGuid(0)] = new(1)));
@@ -106,18 +125,18 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
 
         var read = new NpgsqlBatchCommand(EntriesOf("t.id = any ($2)"))
         {
-            Parameters = { new() { Value = caller }, new() { Value = entries.Keys.ToArray() } },
+            Parameters = { new() { Value = acting.User }, new() { Value = entries.Keys.ToArray() } },
         };
-        await using (var reader = await database.ReadForAsync(caller, cancellationToken, read))
+        await using (var reader = await database.ReadForAsync(acting, cancellationToken, read))
         {
             while (await reader.ReadAsync(cancellationToken))
-                entries[reader.GetGuid(4)].Add(EntryFrom(reader, caller));
+                entries[reader.GetGuid(4)].Add(EntryFrom(reader, acting.User));
         }
         return transactions;
     }
 
     private async Task<IReadOnlyList<Transaction>> ListPendingAsync(
-        Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
+        Acting acting, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
         var list = new NpgsqlBatchCommand($"""
             select {PendingCommands.Columns} from ledger.pending_commands p
@@ -130,11 +149,11 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 and ($7::timestamptz is null or p.created_at < $7)
             order by p.id desc limit $8
             """);
-        list.Parameters.Add(new() { Value = caller });
+        list.Parameters.Add(new() { Value = acting.User });
         list.Parameters.Add(new() { Value = filter.After?.Id ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
         AddFilter(list.Parameters, filter, limit);
         var pending = new List<Transaction>();
-        await using var reader = await database.ReadForAsync(caller, cancellationToken, list);
+        await using var reader = await database.ReadForAsync(acting, cancellationToken, list);
         while (await reader.ReadAsync(cancellationToken))
             pending.Add(PendingCommands.Read(reader));
         return pending;
@@ -163,7 +182,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private static NpgsqlBatchCommand Statement(string sql, Guid caller, Guid id) =>
         new(sql) { Parameters = { new() { Value = caller }, new() { Value = id } } };
 
-    private static Entry EntryFrom(NpgsqlDataReader row, Guid owner) =>
+    private static Entry EntryFrom(NpgsqlDataReader row, Guid? owner) =>
         new(row.GetGuid(0), owner, new Money(row.GetInt64(2), row.GetString(1)), row.GetInt64(3));
 }
 

@@ -17,7 +17,6 @@ public static class TransactionSetup
         builder.Services.AddSingleton<CommandReader>();
         builder.Services.AddSingleton<CommandHandler>();
         builder.Services.AddSingleton<TransactionQueries>();
-        builder.Services.AddSingleton<Recipients>();
         builder.AddSelfServiceDeposits();
         CommandMetrics.Register();
     }

@@ -105,18 +105,18 @@ internal static class UserEndpoints
         Guid userId, HttpContext context, NpgsqlDataSource database, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         (await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound
             ? notFound
-            : await BalanceEndpoints.ListOfAsync(userId, database, catalog, cancellationToken);
+            : await BalanceEndpoints.ListOfAsync(new Acting(context.Caller().Id, userId), database, catalog, cancellationToken);
 
     private static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListTransactionsAsync(
         Guid userId, [AsParameters] TransactionListQuery query, HttpContext context, NpgsqlDataSource database, TransactionQueries queries,
         CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         (await GetAsync(userId, context, database, cancellationToken)).Result is ProblemHttpResult notFound
             ? notFound
-            : await TransactionEndpoints.ListOfAsync(userId, query, context, queries, catalog, cancellationToken);
+            : await TransactionEndpoints.ListOfAsync(new Acting(context.Caller().Id, userId), query, context, queries, catalog, cancellationToken);
 
     private static Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetTransactionAsync(
         Guid userId, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
-        TransactionEndpoints.GetOfAsync(userId, id, context, queries, catalog, cancellationToken);
+        TransactionEndpoints.GetOfAsync(new Acting(context.Caller().Id, userId), id, context, queries, catalog, cancellationToken);
 
     private static Task<Results<Ok<UserResponse>, ProblemHttpResult>> FreezeAsync(
         Guid userId, FreezeRequest? request, HttpContext context, NpgsqlDataSource database, Sessions sessions, CancellationToken cancellationToken) =>
@@ -161,7 +161,6 @@ internal static class UserEndpoints
     private static async Task<Results<Ok<UserResponse>, ProblemHttpResult>> SetRoleAsync(
         Guid userId, string role, bool given, HttpContext context, NpgsqlDataSource database)
     {
-        var caller = context.Caller();
         await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
         await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
         await using var set = new NpgsqlCommand("select identity.set_role($1, $2, $3, $4)", connection, transaction)
@@ -171,7 +170,7 @@ internal static class UserEndpoints
                 new() { Value = userId },
                 new() { Value = role },
                 new() { Value = given },
-                new() { Value = caller.IsUser ? caller.Id : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+                new() { Value = context.Caller().Id },
             },
         };
         switch ((string)(await set.ExecuteScalarAsync(CancellationToken.None))!)

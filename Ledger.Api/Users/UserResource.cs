@@ -137,9 +137,11 @@ internal static class UserResource
 
         try
         {
-            await using var update = new NpgsqlCommand("select identity.change_user($1, $2, $3, $4, $5, $6)", connection);
+            await using var update = new NpgsqlCommand("select identity.change_user($1, $2, $3, $4, $5, $6, $7)", connection);
             fields.AddTo(update.Parameters, userId);
-            await update.ExecuteNonQueryAsync(CancellationToken.None);
+            update.Parameters.Add(new() { Value = context.Caller().Id });
+            if (await update.ExecuteScalarAsync(CancellationToken.None) is not true)
+                return HasRoles(context);
             // The names of the fields only: the audit trail keeps no personal data that closing the user would have to erase.
             await RecordAsync(connection, AuditTrail.Entry(
                 context, AuditActions.UserChanged, userId.ToString(), new Dictionary<string, string> { ["fields"] = string.Join(", ", request.SetFields) }));
@@ -155,7 +157,6 @@ internal static class UserResource
     private static async Task<Results<NoContent, ProblemHttpResult>> CloseAsync(
         Guid userId, HttpContext context, NpgsqlDataSource database, Sessions sessions)
     {
-        var caller = context.Caller();
         var outcome = "";
         await DatabaseCalls.AgainAfterDeadlockAsync(() => sessions.CloseAllAfterAsync(userId, except: null, async connection =>
         {
@@ -164,7 +165,7 @@ internal static class UserResource
                 Parameters =
                 {
                     new() { Value = userId },
-                    new() { Value = caller.IsUser ? caller.Id : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+                    new() { Value = context.Caller().Id },
                 },
             };
             outcome = (string)(await close.ExecuteScalarAsync(CancellationToken.None))!;
@@ -175,6 +176,7 @@ internal static class UserResource
         return outcome switch
         {
             "unknown" => Problem.NotFound(context),
+            "forbidden" => HasRoles(context),
             "last_operator" => UserEndpoints.LastOperator(context),
             "balance_not_zero" => Problem.Of(
                 context, StatusCodes.Status409Conflict, "balance_not_zero", "The user has money, holds, or a command that is not decided."),
@@ -201,6 +203,9 @@ internal static class UserResource
         await using var batch = new NpgsqlBatch(connection) { BatchCommands = { entry } };
         await batch.ExecuteNonQueryAsync(CancellationToken.None);
     }
+
+    private static ProblemHttpResult HasRoles(HttpContext context) => Problem.Of(
+        context, StatusCodes.Status403Forbidden, "forbidden", "Only operators change or close a user with a role.");
 
     private static ProblemHttpResult Taken(HttpContext context, PostgresException violation) => violation.ConstraintName == "users_external_id"
         ? Problem.Of(context, StatusCodes.Status409Conflict, "external_id_taken", "Another user has this external id.")

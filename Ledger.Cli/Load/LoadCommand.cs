@@ -22,7 +22,7 @@ internal static class LoadCommand
         var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to poll a command that was answered 202", TimeSpan.FromMinutes(2));
         var apiKey = new Option<string?>("--api-key-variable")
         {
-            Description = $"Environment variable with an operator's API key for the deposits, where self-service deposits are off [default: {DefaultApiKeyVariable}, if set]",
+            Description = $"Environment variable with an API key of a service account for the deposits, where self-service deposits are off [default: {DefaultApiKeyVariable}, if set]",
             HelpName = "name",
         };
         var metricsPort = Options.Number("--metrics-port", "Port of 127.0.0.1 that serves /metrics to Prometheus during the run; 0 for none", 0, 0, 65_535);
@@ -58,7 +58,7 @@ internal static class LoadCommand
             return variable is null ? null : throw new ConfigurationException($"{variable} is not set.");
         return key.Length == ApiKey.Length && key.StartsWith(ApiKey.Prefix, StringComparison.Ordinal)
             ? key
-            : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key created by ledger api-key create.");
+            : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key created by ledger service key create.");
     }
 
     private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)

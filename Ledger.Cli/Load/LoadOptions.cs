@@ -22,7 +22,7 @@ internal sealed record LoadOptions
     /// <summary>The maximum number of requests in flight. Beyond it the client waits and misses starts.</summary>
     public required int MaxInFlight { get; init; }
 
-    /// <summary>An operator's API key for deposits on behalf of the users; null if the users make their own deposits.</summary>
+    /// <summary>An API key of a service account with scope transactions, for deposits on behalf of the users; null if the users make their own deposits.</summary>
     public string? ApiKey { get; init; }
 
     /// <summary>Whether 502 to 504 and lost connections are retried with the same idempotency key until there is an answer.</summary>

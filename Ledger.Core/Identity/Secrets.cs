@@ -23,7 +23,7 @@ public static class Secrets
     public static byte[] Hash(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));
 }
 
-/// <summary>What servers authenticate with: a role, until it expires or is revoked.</summary>
+/// <summary>The credentials of a service account, until they expire or are revoked.</summary>
 public static class ApiKey
 {
     public const string Prefix = "lk_";
@@ -53,8 +53,10 @@ public static class AuditActions
     public const string CurrencyDisabled = "currency_disabled";
     public const string RoleGranted = "role_granted";
     public const string RoleRevoked = "role_revoked";
-    public const string ApiKeyCreated = "api_key_created";
-    public const string ApiKeyRevoked = "api_key_revoked";
+    public const string ServiceCreated = "service_created";
+    public const string ServiceClosed = "service_closed";
+    public const string ServiceKeyCreated = "service_key_created";
+    public const string ServiceKeyRevoked = "service_key_revoked";
     public const string FailedCommandRetried = "failed_command_retried";
     public const string FailedCommandDropped = "failed_command_dropped";
 }

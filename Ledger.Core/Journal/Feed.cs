@@ -30,19 +30,19 @@ public sealed class Feed(NpgsqlDataSource database)
         """;
 
     /// <summary>What stands behind a sequence, with those entries that the caller may see.</summary>
-    /// <param name="everything">Whether a caller who is staff reads everybody's transactions.</param>
-    public async Task<IReadOnlyList<Transaction>> ReadAsync(Guid caller, bool everything, long after, int limit, CancellationToken cancellationToken)
+    /// <param name="user">The user whose transactions it reads; null if it reads everybody's, which takes a role or the scope to read.</param>
+    public async Task<IReadOnlyList<Transaction>> ReadAsync(Guid caller, Guid? user, long after, int limit, CancellationToken cancellationToken)
     {
         await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(DatabaseRoles.ActFor(caller));
-        if (everything)
+        batch.BatchCommands.Add(DatabaseRoles.ActFor(caller, user));
+        if (user is null)
             batch.BatchCommands.Add(DatabaseRoles.ReadEverything());
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"""
-            with page as materialized ({(everything ? Everything : Own)})
+            with page as materialized ({(user is null ? Everything : Own)})
             select {TransactionReader.Columns} from page join ledger.transactions t on t.id = page.transaction_id order by page.sequence
             """)
         {
-            Parameters = { new() { Value = caller }, new() { Value = after }, new() { Value = limit } },
+            Parameters = { new() { Value = user ?? caller }, new() { Value = after }, new() { Value = limit } },
         });
         var transactions = new List<Transaction>();
         var entries = new Dictionary<Guid, List<Entry>>();

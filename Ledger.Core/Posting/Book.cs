@@ -19,6 +19,7 @@ internal sealed class Book
     private readonly HashSet<Guid> _failed = [];
     private Dictionary<Guid, bool> _newOwners = [];
     private bool _hasAllShards;
+    private HashSet<Guid>? _movers;
     private int _count;
 
     private Book(int capacity)
@@ -46,6 +47,9 @@ internal sealed class Book
     public Transaction? Outcome(Guid id) => _outcomes.GetValueOrDefault(id);
 
     public KeyUse? KeyOf(Guid principal, string key) => _keys.TryGetValue((principal, key), out var use) ? use : null;
+
+    /// <summary>Whether the command's principal may move its owner's money: its own, or other users' by a role or scope.</summary>
+    public bool MayMove(Command command) => command.PrincipalId == command.OwnerId || (_movers?.Contains(command.PrincipalId) ?? false);
 
     /// <summary>Makes a decision known to the commands behind it in the same batch.</summary>
     public void Remember(Command command, Transaction outcome)
@@ -110,6 +114,7 @@ internal sealed class Book
         var principals = new List<Guid>();
         var keys = new List<string>();
         var ids = new Guid[commands.Count];
+        HashSet<Guid>? foreign = null;
         for (var i = 0; i < commands.Count; i++)
         {
             var command = commands[i];
@@ -118,6 +123,8 @@ internal sealed class Book
             wanted.Add((command.OwnerId, command.Currency));
             if (command.RecipientId is { } recipient)
                 wanted.Add((recipient, command.Currency));
+            if (command.PrincipalId != command.OwnerId)
+                (foreign ??= []).Add(command.PrincipalId);
             if (command.IdempotencyKey is { } key)
             {
                 principals.Add(command.PrincipalId);
@@ -127,14 +134,14 @@ internal sealed class Book
 
         var order = wanted.ToArray();
         var book = new Book(order.Length + (currencies.Count * (shard is null ? PostingEngine.SettlementShards : 1))) { _hasAllShards = shard is null };
-        await book.ReadAsync(connection, order, currencies, ids, principals, keys, shard, cancellationToken);
+        await book.ReadAsync(connection, order, currencies, ids, principals, keys, foreign, shard, cancellationToken);
         await book.ReadOwnersOfMissingAccountsAsync(connection, order, cancellationToken);
         return book;
     }
 
     private async Task ReadAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, HashSet<string> currencies, Guid[] ids,
-        List<Guid> principals, List<string> keys, int? shard, CancellationToken cancellationToken)
+        List<Guid> principals, List<string> keys, HashSet<Guid>? foreign, int? shard, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
@@ -177,6 +184,13 @@ internal sealed class Book
                     new NpgsqlParameter<List<Guid>> { TypedValue = principals },
                     new NpgsqlParameter<List<string>> { TypedValue = keys },
                 },
+            });
+        }
+        if (foreign is not null)
+        {
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("select * from identity.movers($1)")
+            {
+                Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = [.. foreign] } },
             });
         }
 
@@ -229,13 +243,23 @@ internal sealed class Book
             while (await reader.ReadAsync(cancellationToken))
                 decided.Add(reader.GetGuid(0));
 
-            // Of the keys, if there are any.
-            await reader.NextResultAsync(cancellationToken);
-            while (await reader.ReadAsync(cancellationToken))
+            if (keys.Count > 0)
             {
-                var use = new KeyUse(reader.GetFieldValue<byte[]>(2), reader.GetGuid(3), IsStored: true);
-                _keys[(reader.GetGuid(0), reader.GetString(1))] = use;
-                decided.Add(use.TransactionId);
+                await reader.NextResultAsync(cancellationToken);
+                while (await reader.ReadAsync(cancellationToken))
+                {
+                    var use = new KeyUse(reader.GetFieldValue<byte[]>(2), reader.GetGuid(3), IsStored: true);
+                    _keys[(reader.GetGuid(0), reader.GetString(1))] = use;
+                    decided.Add(use.TransactionId);
+                }
+            }
+
+            if (foreign is not null)
+            {
+                _movers = [];
+                await reader.NextResultAsync(cancellationToken);
+                while (await reader.ReadAsync(cancellationToken))
+                    _movers.Add(reader.GetGuid(0));
             }
         }
 

@@ -11,8 +11,8 @@ internal static class PlanCompiler
     public static Rejection? Compile(Command command, Book book, Span<Movement> movements, out int count)
     {
         count = 0;
-        // The API lets callers spend only their own money; the engine does not rely on it.
-        if (command.Kind != TransactionKind.Deposit && command.PrincipalId != command.OwnerId)
+        // The API checks this too; the engine does not rely on it.
+        if (!book.MayMove(command))
             return new Rejection(RejectionCodes.Forbidden);
         if (book.Currency(command.Currency) is not { } currency)
             return new Rejection(RejectionCodes.CurrencyUnknown);

@@ -18,17 +18,17 @@ public sealed record Command
     public required Guid OwnerId { get; init; }
 
     /// <summary>
-    /// The user or service that the API authenticated, and that the idempotency key belongs to. Where it is not the owner, an
-    /// operator acts for the owner: such a command may credit the owner and never debit it, which the engine checks again.
+    /// The user or service account that the API authenticated, and that the idempotency key belongs to. Where it is not the owner,
+    /// the engine checks that it may move other users' money.
     /// </summary>
     public required Guid PrincipalId { get; init; }
 
-    /// <summary>The user whom a transfer credits; null if the address that the sender gave is not registered.</summary>
+    /// <summary>The user whom a transfer credits; null if no user has the name that the sender gave.</summary>
     public Guid? RecipientId { get; init; }
 
     /// <summary>
-    /// The e-mail address that the sender gave for the recipient, in one letter case; null if it gave an id. A key that was used
-    /// before the recipient registered stands for the same request afterwards.
+    /// The e-mail address, in one letter case, or external id that the sender gave for the recipient; null if it gave an id. A key
+    /// that was used before the recipient was known stands for the same request afterwards.
     /// </summary>
     public string? RecipientAddress { get; init; }
 

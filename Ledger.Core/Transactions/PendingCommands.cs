@@ -46,7 +46,7 @@ public static class PendingCommands
             {
                 BatchCommands =
                 {
-                    DatabaseRoles.ActFor(command.PrincipalId),
+                    DatabaseRoles.ActFor(command.PrincipalId, command.OwnerId),
                     new NpgsqlBatchCommand("""
                         insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id)
                         values ($1, $2, $3, $4) on conflict do nothing
@@ -69,7 +69,7 @@ public static class PendingCommands
 
         await using var record = new NpgsqlBatch(connection, transaction)
         {
-            BatchCommands = { DatabaseRoles.ActFor(command.PrincipalId), InsertOf(StoredCommand.Of(command), dueIn, "on conflict do nothing") },
+            BatchCommands = { DatabaseRoles.ActFor(command.PrincipalId, command.OwnerId), InsertOf(StoredCommand.Of(command), dueIn, "on conflict do nothing") },
         };
         await record.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);

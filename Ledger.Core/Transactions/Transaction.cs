@@ -101,7 +101,7 @@ public static class RejectionCodes
     public const string AccountClosed = "account_closed";
     public const string RecipientUnknown = "recipient_unknown";
     public const string BalanceOverflow = "balance_overflow";
-    /// <summary>Somebody other than the owner wanted its money moved. The API refuses that; so does the engine.</summary>
+    /// <summary>The caller may not move the owner's money. The API refuses such commands, and the engine does again.</summary>
     public const string Forbidden = "forbidden";
 }
 

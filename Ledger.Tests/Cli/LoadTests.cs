@@ -11,7 +11,7 @@ public sealed class LoadTests(LedgerSystem system)
     [InlineData("KEY_OF_A_TEST", "--api-key-variable", "KEY_OF_A_TEST")]
     public async Task A_load_with_an_operators_key_deposits_on_behalf_of_its_users(string variable, params string[] arguments)
     {
-        var key = await system.NewApiKeyAsync(Roles.Operator);
+        var key = (await system.NewServiceAsync(Scopes.Transactions)).Key;
 
         var (exitCode, output, errors) = await LoadAsync(arguments, variable, key);
 

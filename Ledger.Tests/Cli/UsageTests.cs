@@ -10,8 +10,10 @@ public sealed class UsageTests
     [InlineData("--rows", "verify", "--rows", "0")]
     [InlineData("--wait", "migrate", "--wait", "soon")]
     [InlineData("--url", "bench", "--url", "localhost:8080")]
-    [InlineData("--role", "api-key", "create", "--name", "n")]
-    [InlineData("--name", "api-key", "create", "--role", "operator", "--name", "")]
+    [InlineData("--scopes", "service", "create", "--name", "n")]
+    [InlineData("--scopes", "service", "create", "--name", "n", "--scopes", "read,everything")]
+    [InlineData("--name", "service", "create", "--scopes", "read", "--name", "")]
+    [InlineData("--expires", "service", "key", "create", "n", "--expires", "0d")]
     // Addresses that the API refuses to register.
     [InlineData("--email", "operator", "create", "--email", "no-address")]
     [InlineData("--email", "operator", "create", "--email", "\"a b\"@example.com")]

@@ -253,8 +253,9 @@ public sealed class OutageTests(FaultSystem system)
         var (user, frozen) = (await system.Apis[0].NewUserAsync(), await system.Apis[0].NewUserAsync());
         foreach (var one in (LedgerUser[])[user, frozen])
             (await one.DepositAsync("1.00")).MustBe(201);
-        var (exitCode, key, _) = await system.Processes.RunCliAsync("api-key", "create", "--role", "operator", "--name", "test");
-        Assert.Equal(0, exitCode);
+        var admin = await system.Apis[0].NewUserAsync();
+        Assert.Equal(0, (await system.Processes.RunCliAsync("operator", "create", "--email", admin.Email)).ExitCode);
+        var token = (await system.Apis[0].PostAsync("identity/login", new { email = admin.Email, password = LedgerApi.Password })).MustBe(200)["accessToken"];
         var stopped = system.Processes.Apis[0];
         Task<Answer> recording, freezing;
         try
@@ -272,7 +273,7 @@ public sealed class OutageTests(FaultSystem system)
                 };
                 await gate.ExecuteNonQueryAsync();
                 recording = user.DepositAsync("1.00", key: "k", prefer: "respond-async");
-                freezing = system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, key[^1]);
+                freezing = system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, token);
                 await CountAsync("wait_event_type = 'Lock'");
                 stopped.Suspend();
             }
@@ -295,7 +296,7 @@ public sealed class OutageTests(FaultSystem system)
         Assert.True((await user.DepositAsync("1.00", key: "k")).MustBe(201).IsReplay);
         (await user.DepositAsync("1.00")).MustBe(201);
         Assert.Equal((3, 2), (await user.BalanceAsync(), await frozen.BalanceAsync()));
-        (await system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, key[^1])).MustBe(200);
+        (await system.Apis[0].PostAsync($"admin/users/{frozen.Id}/freeze", new { }, token)).MustBe(200);
         await Books.MustBalanceAsync(system.Database);
 
         Task CountAsync(string state) => Eventually.TrueAsync(async () =>

@@ -2,7 +2,7 @@ using Ledger.Core.Identity;
 
 namespace Ledger.Tests.Harness;
 
-/// <summary>Operators, auditors and API keys for tests, made as the database's owner makes them.</summary>
+/// <summary>Operators, auditors and service accounts for tests, made as the database's owner makes them.</summary>
 public static class Staff
 {
     /// <summary>A fresh user with a role, logged in.</summary>
@@ -17,17 +17,29 @@ public static class Staff
 
     public static Task<LedgerUser> NewOperatorAsync(this LedgerSystem system) => system.NewStaffAsync(Roles.Operator);
 
-    /// <summary>A fresh API key.</summary>
-    public static async Task<string> NewApiKeyAsync(this LedgerSystem system, string role, TimeSpan? expires = null)
+    /// <summary>A fresh service account with a key.</summary>
+    public static async Task<TestService> NewServiceAsync(this LedgerSystem system, params string[] scopes)
+    {
+        var id = Guid.CreateVersion7();
+        await Books.ExecuteAsync(await system.DatabaseAsync(), "insert into identity.services (id, name, scopes) values ($1, $1::text, $2)", id, scopes);
+        return new TestService(await system.ApiAsync(), id, await system.NewKeyAsync(id));
+    }
+
+    /// <summary>A fresh key of a service account.</summary>
+    public static async Task<string> NewKeyAsync(this LedgerSystem system, Guid service, TimeSpan? expires = null)
     {
         var key = Secrets.New(ApiKey.Prefix);
         await Books.ExecuteAsync(
-            await system.DatabaseAsync(),
-            """
-            with service as (insert into identity.services (id, name, role) values ($1, $1::text, $2) returning id)
-            insert into identity.service_keys (id, service_id, hash, expires_at) select $1, id, $3, clock_timestamp() + $4 from service
-            """,
-            Guid.CreateVersion7(), role, Secrets.Hash(key), expires ?? TimeSpan.FromHours(1));
+            await system.DatabaseAsync(), "insert into identity.service_keys (id, service_id, hash, expires_at) values ($1, $2, $3, clock_timestamp() + $4)",
+            Guid.CreateVersion7(), service, Secrets.Hash(key), expires ?? TimeSpan.FromHours(1));
         return key;
     }
+}
+
+/// <summary>A service account with a key, and what it may ask of an API.</summary>
+public sealed record TestService(LedgerApi Api, Guid Id, string Key)
+{
+    public Task<Answer> GetAsync(string path) => Api.GetAsync(path, Key);
+
+    public Task<Answer> PostAsync(string path, object body, params (string Name, string Value)[] headers) => Api.PostAsync(path, body, Key, headers);
 }

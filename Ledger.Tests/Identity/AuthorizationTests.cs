@@ -12,6 +12,24 @@ public sealed class AuthorizationTests(LedgerSystem system)
         "POST /api/v1/identity/register", "POST /api/v1/identity/login", "POST /api/v1/identity/refresh", "GET /api/v1/currencies",
     ];
 
+    // Where a service account that names no user reads or moves something.
+    private static readonly Dictionary<string, string[]> ScopesOf = new()
+    {
+        ["GET /api/v1/balances"] = [Scopes.Read],
+        ["GET /api/v1/balances/{currency}"] = [Scopes.Read],
+        ["GET /api/v1/transactions"] = [Scopes.Read],
+        ["GET /api/v1/transactions/{id}"] = [Scopes.Read, Scopes.Transactions],
+        ["GET /api/v1/events"] = [Scopes.Read],
+        ["POST /api/v1/deposits"] = [Scopes.Transactions],
+        ["POST /api/v1/withdrawals"] = [Scopes.Transactions],
+        ["POST /api/v1/transfers"] = [Scopes.Transactions],
+        ["POST /api/v1/users"] = [Scopes.Users],
+        ["GET /api/v1/users"] = [Scopes.Users],
+        ["GET /api/v1/users/{userId}"] = [Scopes.Users],
+        ["PATCH /api/v1/users/{userId}"] = [Scopes.Users],
+        ["DELETE /api/v1/users/{userId}"] = [Scopes.Users],
+    };
+
     // Acts of operators, which auditors may not call.
     private static bool IsAct(Operation operation) => operation.Path.StartsWith("/api/v1/admin", StringComparison.Ordinal) && operation.Method != HttpMethod.Get;
 
@@ -50,33 +68,56 @@ public sealed class AuthorizationTests(LedgerSystem system)
     public async Task Auditor_can_read_and_cannot_act()
     {
         var auditor = await system.NewStaffAsync(Roles.Auditor);
-        var key = await system.NewApiKeyAsync(Roles.Auditor);
         foreach (var operation in (await OperationsAsync()).Where(operation => IsAdministration(operation) || IsOfUsers(operation)))
         {
-            foreach (var token in new[] { auditor.Token, key })
-            {
-                var answer = await CallAsync(operation, token);
-                if (IsAct(operation) || IsOfUsers(operation))
-                    answer.MustBe(403, "forbidden");
-                else
-                    Assert.True(answer.Status is 200 or 404, $"{operation.Name} answered an auditor {answer.Status}: {answer.Text}");
-            }
+            var answer = await CallAsync(operation, auditor.Token);
+            if (IsAct(operation) || IsOfUsers(operation))
+                answer.MustBe(403, "forbidden");
+            else
+                Assert.True(answer.Status is 200 or 404, $"{operation.Name} answered an auditor {answer.Status}: {answer.Text}");
         }
     }
 
     [Fact]
-    public async Task API_key_cannot_call_operations_for_users()
+    public async Task Service_account_calls_only_operations_of_its_scopes()
     {
-        var key = await system.NewApiKeyAsync(Roles.Operator);
-        foreach (var operation in (await OperationsAsync()).Where(operation => !IsAdministration(operation) && !IsOfUsers(operation) && !Public.Contains(operation.Name)))
+        var operations = (await OperationsAsync()).Where(operation => !Public.Contains(operation.Name)).ToList();
+        Assert.Superset(ScopesOf.Keys.ToHashSet(), operations.Select(operation => operation.Name).ToHashSet());
+        foreach (var scopes in (string[][])[[], [Scopes.Read], [Scopes.Users], [Scopes.Transactions], [Scopes.Webhooks], [.. Scopes.All]])
         {
-            var answer = await CallAsync(operation, key);
-            // The feed of an operator's key is everybody's.
-            if (operation.Name == "GET /api/v1/events")
-                answer.MustBe(200);
-            else
-                answer.MustBe(403, "forbidden");
+            var service = await system.NewServiceAsync(scopes);
+            foreach (var operation in operations)
+            {
+                var answer = await CallAsync(operation, service.Key);
+                if (ScopesOf.GetValueOrDefault(operation.Name, []).Intersect(scopes).Any())
+                    Assert.True(answer.Status is 200 or 201 or 400 or 404, $"{operation.Name} answered a service account with {string.Join(' ', scopes)} {answer.Status}: {answer.Text}");
+                else
+                    answer.MustBe(403, "forbidden");
+            }
         }
+    }
+
+    [Theory]
+    [InlineData("update identity.service_keys set revoked_at = clock_timestamp() where service_id = $1")]
+    [InlineData("update identity.service_keys set expires_at = clock_timestamp() where service_id = $1")]
+    [InlineData("update identity.services set closed_at = clock_timestamp() where id = $1")]
+    public async Task Operations_refuse_a_key_that_is_revoked_or_expired_or_of_a_closed_service_account(string sql)
+    {
+        var service = await system.NewServiceAsync([.. Scopes.All]);
+        await Books.ExecuteAsync(await system.DatabaseAsync(), sql, service.Id);
+        foreach (var operation in (await OperationsAsync()).Where(operation => !Public.Contains(operation.Name)))
+            (await CallAsync(operation, service.Key)).MustBe(401, "invalid_token");
+    }
+
+    [Fact]
+    public async Task Transaction_of_another_service_account_is_not_found()
+    {
+        var (service, other) = (await system.NewServiceAsync(Scopes.Transactions), await system.NewServiceAsync([.. Scopes.All]));
+        var user = await system.NewUserAsync("1.00");
+        var deposit = (await service.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = user.Id })).MustBe(201).TransactionId;
+
+        foreach (var operation in (await OperationsAsync()).Where(operation => operation.Path.Contains("{id", StringComparison.Ordinal) && !IsAdministration(operation)))
+            (await CallAsync(operation with { Path = operation.Path.Replace("{id}", deposit.ToString(), StringComparison.Ordinal) }, other.Key)).MustBe(404, "not_found");
     }
 
     [Fact]
@@ -100,7 +141,7 @@ public sealed class AuthorizationTests(LedgerSystem system)
     [Theory]
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","ownerId":"$"}""")]
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","callerId":"$"}""")]
-    [InlineData("withdrawals", """{"currency":"USD","amount":"1.00","onBehalfOf":"$"}""")]
+    [InlineData("withdrawals", """{"currency":"USD","amount":"1.00","principalId":"$"}""")]
     [InlineData("withdrawals", """{"currency":"USD","amount":"1.00","from":"$"}""")]
     [InlineData("transfers", """{"to":"$","currency":"USD","amount":"1.00","from":"$"}""")]
     [InlineData("transfers", """{"to":"$","currency":"USD","amount":"1.00","accountId":"$"}""")]

@@ -19,7 +19,9 @@ public sealed class EventFeedTests(LedgerSystem system)
             while (!over.IsCancellationRequested)
             {
                 answered.Add((await pair.Item1.TransferAsync(pair.Item2, "0.01")).MustBe(201).TransactionId);
-                (await pair.Item1.WithdrawAsync("1000.00")).MustBe(422);
+                var rejected = (await pair.Item1.WithdrawAsync("1000.00")).MustBe(422).TransactionId;
+                if (pair.Item1 == alice)
+                    answered.Add(rejected);
             }
         }).ToArray();
 
@@ -50,20 +52,23 @@ public sealed class EventFeedTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Staff_reads_all_transactions_page_by_page()
+    public async Task Staff_and_service_accounts_read_all_transactions_and_those_of_one_user()
     {
         var user = await system.NewUserAsync();
         var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
         long sequence = 0;
         await Eventually.TrueAsync(async () => long.TryParse((await user.TransactionAsync(deposit)).MustBe(200).Json.GetProperty("sequence").ToString(), out sequence));
-        foreach (var role in new[] { Roles.Operator, Roles.Auditor })
+        var service = await system.NewServiceAsync(Scopes.Read);
+        foreach (var token in new[] { (await system.NewOperatorAsync()).Token, (await system.NewStaffAsync(Roles.Auditor)).Token, service.Key })
         {
-            var key = await system.NewApiKeyAsync(role);
-            var page = (await user.Api.GetAsync($"events?after={sequence - 1}&limit=1", key)).MustBe(200).Json;
+            var page = (await user.Api.GetAsync($"events?after={sequence - 1}&limit=1", token)).MustBe(200).Json;
 
             var only = Assert.Single(page.GetProperty("items").EnumerateArray());
             Assert.Equal((deposit, sequence, "transaction.posted"), (IdOf(only), page.GetProperty("next").GetInt64(), only.GetProperty("type").GetString()));
             Assert.Equal(1, only.GetProperty("data").GetProperty("entries").GetArrayLength());
+
+            var own = (await user.Api.GetAsync($"events?onBehalfOf={user.Id}", token)).MustBe(200).Json;
+            Assert.Equal(deposit, IdOf(Assert.Single(own.GetProperty("items").EnumerateArray())));
         }
         Assert.Empty((await (await system.NewUserAsync()).GetAsync("events")).MustBe(200).Json.GetProperty("items").EnumerateArray());
     }

@@ -20,7 +20,7 @@ public sealed class HistoryTests(LedgerSystem system)
         var database = await system.DatabaseAsync();
         var apis = await system.ApisAsync();
         var users = await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => apis[client % apis.Count].NewUserAsync()));
-        var key = await system.NewApiKeyAsync(Roles.Auditor);
+        var key = (await system.NewServiceAsync(Scopes.Read)).Key;
         var start = await Books.NumberAsync(database, "select coalesce(max(sequence), 0) from ledger.journal");
         foreach (var user in users)
             (await user.DepositAsync("100.00")).MustBe(201);

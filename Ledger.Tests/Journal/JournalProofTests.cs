@@ -15,7 +15,7 @@ public sealed class JournalProofTests(LedgerSystem system)
     [InlineData(Roles.Auditor)]
     public async Task The_hash_of_the_block_is_recomputed_from_the_proof_and_changes_with_the_transaction(string role)
     {
-        var key = await system.NewApiKeyAsync(role);
+        var key = (await system.NewStaffAsync(role)).Token;
         var user = await system.NewUserAsync();
         // Side by side: more than one in a block.
         var deposits = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => user.DepositAsync("1.00")));
@@ -46,7 +46,7 @@ public sealed class JournalProofTests(LedgerSystem system)
     [InlineData("9223372036854775808")]
     [InlineData("first")]
     public async Task A_sequence_that_is_not_sealed_is_not_found(string sequence) =>
-        (await (await system.ApiAsync()).GetAsync($"admin/journal/{sequence}/proof", await system.NewApiKeyAsync(Roles.Auditor))).MustBe(404, "not_found");
+        (await (await system.ApiAsync()).GetAsync($"admin/journal/{sequence}/proof", (await system.NewStaffAsync(Roles.Auditor)).Token)).MustBe(404, "not_found");
 
     private static string HashOf(JsonElement proof, string digest)
     {

@@ -1,5 +1,6 @@
 using System.Threading.RateLimiting;
 using Ledger.Api.Limits;
+using Ledger.Core.Identity;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Limits;
@@ -20,19 +21,20 @@ public sealed class RateLimitTests(LedgerSystem system)
     [InlineData(1_000_000)]
     public void Bucket_fills_at_the_configured_rate_up_to_the_configured_burst(int rate)
     {
-        var options = new RateLimitOptions { UserPerSecond = rate, UserBurst = 7, AddressPerMinute = rate, AddressBurst = 11 };
-        var (user, address) = (RateLimits.PerSecond(options), RateLimits.PerMinute(options));
+        var options = new RateLimitOptions { UserPerSecond = rate, UserBurst = 7, ServicePerSecond = rate, ServiceBurst = 9, AddressPerMinute = rate, AddressBurst = 11 };
+        var (user, service, address) = (RateLimits.PerSecond(options), RateLimits.OfService(options), RateLimits.PerMinute(options));
 
-        Assert.Equal((7, 11), (user.TokenLimit, address.TokenLimit));
+        Assert.Equal((7, 9, 11), (user.TokenLimit, service.TokenLimit, address.TokenLimit));
         Assert.Equal(1, RateOf(user, TimeSpan.FromSeconds(1)) / rate, 1e-5);
+        Assert.Equal(1, RateOf(service, TimeSpan.FromSeconds(1)) / rate, 1e-5);
         Assert.Equal(1, RateOf(address, TimeSpan.FromMinutes(1)) / rate, 1e-5);
     }
 
     [Fact]
-    public async Task Logins_are_limited_per_address_and_deposits_per_user()
+    public async Task Logins_are_limited_per_address_and_deposits_per_user_and_per_service_account()
     {
         using var api = await system.StartApiAsync(
-            ("Ledger__RateLimit__Enabled", "true"), ("Ledger__RateLimit__UserPerSecond", "1"), ("Ledger__RateLimit__UserBurst", "5"),
+            ("Ledger__RateLimit__Enabled", "true"), ("Ledger__RateLimit__UserPerSecond", "1"), ("Ledger__RateLimit__UserBurst", "5"), ("Ledger__RateLimit__ServicePerSecond", "1"), ("Ledger__RateLimit__ServiceBurst", "30"),
             ("Ledger__RateLimit__AddressPerMinute", "1"), ("Ledger__RateLimit__AddressBurst", "4"));
         var (hasty, calm) = ((await system.NewUserAsync()).At(api), (await system.NewUserAsync()).At(api));
 
@@ -44,6 +46,13 @@ public sealed class RateLimitTests(LedgerSystem system)
         // The limit of one user does not affect another.
         (await calm.DepositAsync("1.00")).MustBe(201);
         Assert.Equal(deposits.Count(answer => answer.Status == 201), await hasty.At(await system.ApiAsync()).BalanceAsync());
+
+        // A service account has a limit of its own, for all users for whom it acts.
+        var service = await system.NewServiceAsync(Scopes.Transactions);
+        var body = new { currency = "USD", amount = "1.00", onBehalfOf = calm.Id };
+        var served = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => api.PostAsync("deposits", body, service.Key)));
+        Assert.InRange(served.Count(answer => answer.Status == 201), 30, 50);
+        served.First(answer => answer.Status != 201).MustBe(429, "rate_limited");
 
         var logins = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => api.PostAsync("identity/login", new { email = "nobody@example.com", password = "wrong password" })));
         Assert.InRange(logins.Count(answer => answer.Status == 401), 4, 6);

@@ -55,7 +55,7 @@ public sealed class MetricsTests(LedgerSystem system)
                     """auth_logins_total{status="locked_out"}""", """auth_logins_total{status="frozen"}""",
                     """ledger_commands_accepted_total{kind="deposit"}""", """ledger_commands_accepted_total{kind="withdrawal"}""",
                     """ledger_commands_accepted_total{kind="transfer"}""",
-                    """ledger_rate_limited_total{policy="user"}""", """ledger_rate_limited_total{policy="address"}""",
+                    """ledger_rate_limited_total{policy="user"}""", """ledger_rate_limited_total{policy="service"}""", """ledger_rate_limited_total{policy="address"}""",
                 ];
             Assert.All(expected, sample => Assert.True(scrape[sample] is not null, $"{metrics} has no {sample}."));
         }

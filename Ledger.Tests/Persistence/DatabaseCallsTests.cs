@@ -1,4 +1,5 @@
 using Ledger.Api;
+using Ledger.Api.Identity;
 using Ledger.Core.Persistence;
 using Ledger.Tests.Harness;
 using Npgsql;
@@ -16,9 +17,9 @@ public sealed class DatabaseCallsTests(LedgerSystem system)
         await using var api = await system.RoleAsync(DatabaseRoles.Api, maxPoolSize: 1);
         var user = Guid.CreateVersion7();
         using (var gone = new CancellationTokenSource(TimeSpan.FromMilliseconds(300)))
-            await Assert.ThrowsAnyAsync<Exception>(() => api.ReadForAsync(user, gone.Token, new NpgsqlBatchCommand(sql)));
+            await Assert.ThrowsAnyAsync<Exception>(() => api.ReadForAsync(new Acting(user, user), gone.Token, new NpgsqlBatchCommand(sql)));
 
-        await using var reader = await api.ReadForAsync(user, CancellationToken.None, new NpgsqlBatchCommand("select 1"));
+        await using var reader = await api.ReadForAsync(new Acting(user, user), CancellationToken.None, new NpgsqlBatchCommand("select 1"));
 
         Assert.True(await reader.ReadAsync());
     }

@@ -1,3 +1,4 @@
+using Ledger.Core.Identity;
 using Ledger.Core.Persistence;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
@@ -85,7 +86,10 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("update ledger.accounts set status = 'open'")]
     [InlineData("update identity.users set frozen_at = null")]
     [InlineData("insert into identity.service_keys (id, service_id, hash, expires_at) values (gen_random_uuid(), gen_random_uuid(), 'x', now())")]
-    [InlineData("update identity.service_keys set revoked_at = null")]
+    [InlineData("update identity.service_keys set hash = 'x'")]
+    [InlineData("update identity.services set scopes = '{read,transactions}'")]
+    [InlineData("insert into identity.services (id, name, scopes) values (gen_random_uuid(), 'mine', '{transactions}')")]
+    [InlineData("delete from identity.service_keys")]
     [InlineData("delete from identity.audit")]
     [InlineData("update identity.audit set actor_id = null")]
     [InlineData("alter table ledger.accounts disable row level security")]
@@ -145,6 +149,136 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
         Assert.Equal([user.Id], (await OwnersAsync(api, "select set_config('ledger.scope', 'everything', true); select owner_id from ledger.transactions", user.Id)).Distinct());
     }
 
+    // What a query without its filter would show if the API let such a caller through.
+    [Theory]
+    [InlineData("select owner_id from ledger.accounts")]
+    [InlineData("select a.owner_id from ledger.entries e join ledger.accounts a on a.id = e.account_id")]
+    [InlineData("select account_id from ledger.entries")]
+    [InlineData("select owner_id from ledger.transactions")]
+    [InlineData("select transaction_id from ledger.idempotency_keys")]
+    [InlineData("select owner_id from ledger.pending_commands")]
+    [InlineData("select transaction_id from ledger.journal")]
+    [InlineData("select owner_id from ledger.holds")]
+    public async Task Query_without_its_filter_shows_nothing_to_a_caller_who_may_not_read_for_the_user(string sql)
+    {
+        var user = await BusyUserAsync();
+        var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
+        await using var api = await ApiRoleAsync();
+        Guid[] callers =
+        [
+            (await system.NewUserAsync()).Id, Guid.CreateVersion7(), (await system.NewServiceAsync()).Id,
+            (await system.NewServiceAsync(Scopes.Users, Scopes.Transactions, Scopes.Webhooks)).Id, await ClosedServiceAsync(),
+        ];
+
+        foreach (var caller in callers)
+        {
+            Assert.Empty(await OwnersAsync(api, sql, caller, user.Id));
+            Assert.Empty(await OwnersAsync(api, $"select set_config('ledger.scope', 'everything', true); {sql}", caller, user.Id));
+            Assert.Empty(await OwnersAsync(api, $"select transaction_id from ledger.entries_of_command('{deposit}')", caller, user.Id));
+        }
+        Assert.Empty(await OwnersAsync(api, $"select set_config('ledger.acts_for', '{user.Id}', true); {sql}", null));
+    }
+
+    [Theory]
+    [InlineData("select owner_id from ledger.accounts")]
+    [InlineData("select a.owner_id from ledger.entries e join ledger.accounts a on a.id = e.account_id")]
+    [InlineData("select owner_id from ledger.transactions")]
+    public async Task Query_without_its_filter_shows_only_the_users_rows_to_a_caller_who_may_read_for_the_user(string sql)
+    {
+        var (user, other) = (await BusyUserAsync(), await BusyUserAsync());
+        await using var api = await ApiRoleAsync();
+        Guid[] callers = [(await system.NewServiceAsync(Scopes.Read)).Id, (await system.NewOperatorAsync()).Id, (await system.NewStaffAsync(Roles.Auditor)).Id];
+
+        foreach (var caller in callers)
+        {
+            Assert.Equal([user.Id], (await OwnersAsync(api, sql, caller, user.Id)).Distinct());
+            Assert.Superset(new HashSet<Guid> { user.Id, other.Id }, (await OwnersAsync(api, $"select set_config('ledger.scope', 'everything', true); {sql}", caller)).ToHashSet());
+        }
+    }
+
+    [Fact]
+    public async Task Api_role_records_commands_and_keys_on_behalf_of_a_user_only_for_a_caller_who_may_move_its_money()
+    {
+        var (user, other) = (await system.NewUserAsync(), await system.NewUserAsync());
+        await using var api = await ApiRoleAsync();
+        Guid[] allowed = [(await system.NewServiceAsync(Scopes.Transactions)).Id, (await system.NewOperatorAsync()).Id];
+        Guid[] refused =
+        [
+            (await system.NewUserAsync()).Id, (await system.NewServiceAsync()).Id, (await system.NewServiceAsync(Scopes.Read, Scopes.Users, Scopes.Webhooks)).Id,
+            (await system.NewStaffAsync(Roles.Auditor)).Id, await ClosedServiceAsync(),
+        ];
+
+        foreach (var caller in allowed)
+        {
+            var pending = Guid.CreateVersion7();
+            // Rolled back: no worker takes it.
+            await using var connection = await api.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            await using var batch = new NpgsqlBatch(connection)
+            {
+                BatchCommands = { DatabaseRoles.ActFor(caller, user.Id), new(Pending(caller, user.Id)), new(Key(caller)) },
+            };
+            await batch.ExecuteNonQueryAsync();
+            await transaction.RollbackAsync();
+            await MustRefuseAsync(Pending(caller, other.Id), caller, user.Id);
+            await MustRefuseAsync(Pending(user.Id, user.Id), caller, user.Id);
+            await MustRefuseAsync(Key(user.Id), caller, user.Id);
+        }
+        foreach (var caller in refused)
+        {
+            await MustRefuseAsync(Pending(caller, user.Id), caller, user.Id);
+            await MustRefuseAsync(Pending(caller, user.Id), caller, null);
+            await MustRefuseAsync(Key(caller), caller, user.Id);
+        }
+
+        async Task MustRefuseAsync(string sql, Guid caller, Guid? actsFor) => Assert.Equal(
+            PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => OwnersAsync(api, sql, caller, actsFor))).SqlState);
+
+        static string Key(Guid principal) =>
+            $"insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id) values ('{principal}', '{Guid.NewGuid()}', '\\x0101', gen_random_uuid())";
+
+        static string Pending(Guid principal, Guid owner)
+        {
+            var id = Guid.CreateVersion7();
+            return $$"""
+                insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, created_at, command)
+                values ('{{id}}', '{{principal}}', '{{owner}}', 1, 'withdrawal', now(), '{"id":"{{id}}","kind":"withdrawal","principalId":"{{principal}}","ownerId":"{{owner}}"}')
+                """;
+        }
+    }
+
+    [Fact]
+    public async Task Api_role_creates_and_closes_service_accounts_and_keys_only_for_an_operator_and_for_good()
+    {
+        var service = await system.NewServiceAsync([.. Scopes.All]);
+        var @operator = await system.NewOperatorAsync();
+        Guid?[] others = [null, service.Id, (await system.NewUserAsync()).Id, (await system.NewStaffAsync(Roles.Auditor)).Id];
+        await using var api = await ApiRoleAsync();
+        var insert = $"insert into identity.service_keys (id, service_id, hash, expires_at) values (gen_random_uuid(), '{service.Id}', sha256(gen_random_uuid()::text::bytea), now() + interval '1 day')";
+        var revoke = $"update identity.service_keys set revoked_at = now() where service_id = '{service.Id}'";
+        var close = $"update identity.services set closed_at = now() where id = '{service.Id}' returning id";
+        var reopen = $"update identity.services set closed_at = null where id = '{service.Id}' returning id";
+
+        foreach (var other in others)
+        {
+            foreach (var sql in new[] { insert, revoke })
+                Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, (await Assert.ThrowsAsync<PostgresException>(() => OwnersAsync(api, sql, other))).SqlState);
+            Assert.Empty(await OwnersAsync(api, close, other));
+        }
+        await OwnersAsync(api, $"{insert}; {revoke}", @operator.Id);
+        Assert.Single(await OwnersAsync(api, close, @operator.Id));
+        Assert.Empty(await OwnersAsync(api, reopen, @operator.Id));
+        await OwnersAsync(api, $"update identity.service_keys set revoked_at = null where service_id = '{service.Id}'", @operator.Id);
+        Assert.Equal(0, await Books.NumberAsync(await system.DatabaseAsync(), "select count(*) from identity.service_keys where service_id = $1 and revoked_at is null", service.Id));
+    }
+
+    private async Task<Guid> ClosedServiceAsync()
+    {
+        var service = await system.NewServiceAsync([.. Scopes.All]);
+        await Books.ExecuteAsync(await system.DatabaseAsync(), "update identity.services set closed_at = clock_timestamp() where id = $1", service.Id);
+        return service.Id;
+    }
+
     [Theory]
     [InlineData(DatabaseRoles.Api, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
     [InlineData(DatabaseRoles.Worker, "post_entries", "account_id uuid, id bigint, transaction_id uuid, currency text, amount bigint, balance_after bigint")]
@@ -164,6 +298,7 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("select password_hash from identity.users")]
     [InlineData("select xml from identity.data_protection_keys")]
     [InlineData("select hash from identity.service_keys")]
+    [InlineData("select scopes from identity.services")]
     [InlineData("insert into identity.sessions (id, user_id, expires_at) values (gen_random_uuid(), gen_random_uuid(), now())")]
     public Task Worker_role_cannot_access_identity(string sql) => RefusedAsync(DatabaseRoles.Worker, sql);
 
@@ -226,11 +361,11 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
 
     private Task<NpgsqlDataSource> ApiRoleAsync(int maxPoolSize = 5) => system.RoleAsync(DatabaseRoles.Api, maxPoolSize);
 
-    private static async Task<List<Guid>> OwnersAsync(NpgsqlDataSource database, string sql, Guid? caller)
+    private static async Task<List<Guid>> OwnersAsync(NpgsqlDataSource database, string sql, Guid? caller, Guid? actsFor = null)
     {
         await using var batch = database.CreateBatch();
-        if (caller is { } user)
-            batch.BatchCommands.Add(DatabaseRoles.ActFor(user));
+        if (caller is { } id)
+            batch.BatchCommands.Add(DatabaseRoles.ActFor(id, actsFor));
         foreach (var statement in sql.Split(';'))
             batch.BatchCommands.Add(new NpgsqlBatchCommand(statement));
         await using var reader = await batch.ExecuteReaderAsync();

@@ -25,8 +25,8 @@ public sealed class ValidationMessageTests(LedgerSystem system)
     [InlineData("deposits", """{"currency":"USD","amount":"1.001"}""", "amount", "\"1.001\"", "USD has 2")]
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","metadata":{"a":null}}""", "metadata", "\"a\"", "null", "Must be a string")]
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","metadata":{"a":"\u0000"}}""", "metadata", "\"a\"", "control characters")]
-    [InlineData("transfers", """{"to":"bob","currency":"USD","amount":"1.00"}""", "to", "\"bob\" is neither a user id nor an e-mail address")]
-    [InlineData("transfers", """{"currency":"USD","amount":"1.00"}""", "to", "Is required", "a user id or an e-mail address")]
+    [InlineData("transfers", """{"to":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","currency":"USD","amount":"1.00"}""", "to", "Has 256 characters", "at most 255")]
+    [InlineData("transfers", """{"currency":"USD","amount":"1.00"}""", "to", "Is required", "a user id, an e-mail address or an external id")]
     [InlineData("identity/register", """{"email":"bob","password":"short"}""", "email", "\"bob\" is not an e-mail address", "blanks")]
     [InlineData("identity/register", """{"email":"bob","password":"short"}""", "password", "Has 5 characters", "8 to 128")]
     [InlineData("identity/register", "{}", "password", "Is required", "8 to 128")]
@@ -41,8 +41,8 @@ public sealed class ValidationMessageTests(LedgerSystem system)
     [InlineData("transactions?status=done", "status", "\"done\"", "pending, posted, rejected")]
     [InlineData("transactions?currency=usd", "currency", "\"usd\"", "A to Z")]
     [InlineData("transactions?limit=5000", "limit", "\"5000\"", "1 to 1000")]
-    [InlineData("transactions?limt=5", "limt", "unknown", "currency, kind, status, from, to", "limit")]
-    [InlineData("balances?at=x", "at", "unknown", "none")]
+    [InlineData("transactions?limt=5", "limt", "unknown", "currency, kind, status, from, to", "limit", "onBehalfOf")]
+    [InlineData("balances?at=x", "at", "unknown", "onBehalfOf")]
     [InlineData("balances/USD?at=yesterday", "at", "\"yesterday\"", "2026-01-31T12:00:00Z")]
     public async Task Message_about_a_parameter_says_what_was_sent_and_what_is_wanted(string path, string parameter, params string[] parts) =>
         Says((await (await system.NewUserAsync()).GetAsync(path)).MustBe(400, "validation_failed"), parameter, parts);

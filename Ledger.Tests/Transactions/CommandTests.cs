@@ -140,7 +140,7 @@ public sealed class CommandTests(LedgerSystem system)
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
         var user = await system.NewUserAsync();
-        var key = await system.NewApiKeyAsync(Roles.Operator);
+        var key = (await system.NewServiceAsync(Scopes.Transactions)).Key;
         await Eventually.TrueAsync(async () => (await DepositAsync()).Status == 201);
         for (var i = 0; i < 3; i++)
             (await DepositAsync()).MustBe(201);
@@ -157,7 +157,7 @@ public sealed class CommandTests(LedgerSystem system)
     [InlineData("JPY", "1000000", "1000001")]
     public async Task User_deposits_no_more_for_itself_than_the_limit(string currency, string most, string tooMuch)
     {
-        var (user, key) = (await system.NewUserAsync(), await system.NewApiKeyAsync(Roles.Operator));
+        var (user, key) = (await system.NewUserAsync(), (await system.NewServiceAsync(Scopes.Transactions)).Key);
 
         (await user.DepositAsync(most, currency)).MustBe(201);
         var refused = (await user.DepositAsync(tooMuch, currency)).MustBe(400, "validation_failed");

@@ -1,3 +1,4 @@
+using Ledger.Api.Identity;
 using Ledger.Api.Transactions;
 using Ledger.Core.Currencies;
 using Ledger.Core.Transactions;
@@ -163,7 +164,7 @@ public sealed class TransactionListTests(LedgerSystem system)
         var before = await EntriesReadAsync();
 
         var listed = await new TransactionQueries(database).ListAsync(
-            user, new TransactionFilter { Status = TransactionStatus.Rejected }, limit: 50, CancellationToken.None);
+            new Acting(user, user), new TransactionFilter { Status = TransactionStatus.Rejected }, limit: 50, CancellationToken.None);
 
         Assert.Equal(tooMuch.Id, Assert.Single(listed).Id);
         Assert.InRange(await EntriesReadAsync() - before, 0, BatchSize);

@@ -46,7 +46,7 @@ public sealed class UserTests(LedgerSystem system)
         var @operator = await system.NewOperatorAsync();
         var user = await system.NewUserAsync();
         string[] currencies = ["USD", "EUR", "GBP", "JPY", "RUB"];
-        var key = await system.NewApiKeyAsync(Roles.Operator);
+        var key = (await system.NewServiceAsync(Scopes.Transactions)).Key;
 
         var deposits = Task.WhenAll(currencies.Select(currency =>
             @operator.Api.PostAsync("deposits", new { currency, amount = "1", onBehalfOf = user.Id }, key)));

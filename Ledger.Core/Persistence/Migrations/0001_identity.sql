@@ -125,13 +125,12 @@ create table identity.login_failures (
 );
 create index login_failures_by_age on identity.login_failures (last_at);
 
--- Backends of the companies that run the ledger. Idempotency keys and the audit trail belong to the service, so that its API keys
--- can be rotated.
+-- Service accounts: backends of the companies that run the ledger. Idempotency keys and audit entries belong to the service account,
+-- so that its API keys can be rotated.
 create table identity.services (
     id         uuid primary key,
     name       text not null unique check (length(name) between 1 and 100),
-    role       text check (role in ('operator', 'auditor')),
-    scopes     text[] not null default '{}' check (scopes <@ array['read', 'users', 'transactions', 'webhooks']),
+    scopes     text[] not null check (scopes <@ array['read', 'users', 'transactions', 'webhooks']),
     created_at timestamptz not null default clock_timestamp(),
     closed_at  timestamptz
 );
@@ -151,7 +150,7 @@ create index service_keys_of_service on identity.service_keys (service_id);
 create table identity.audit (
     id         bigint generated always as identity primary key,
     at         timestamptz not null default clock_timestamp(),
-    actor_kind text not null check (actor_kind in ('user', 'api_key', 'command_line', 'nobody')),
+    actor_kind text not null check (actor_kind in ('user', 'service', 'command_line', 'nobody')),
     actor_id   uuid,
     action     text not null,
     subject    text,
@@ -205,20 +204,45 @@ begin
 end $$;
 revoke execute on function identity.lock_owners(uuid[]) from public;
 
--- Whether a user or a service administers: such a caller may credit others.
+-- Whether a user administers.
 create function identity.is_operator(caller uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
     select exists (
         select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
-        where ur.user_id = caller and r.normalized_name = 'OPERATOR')
-    or exists (select from identity.services s where s.id = caller and s.role = 'operator' and s.closed_at is null);
+        where ur.user_id = caller and r.normalized_name = 'OPERATOR');
 $$;
--- Whether a user or a service reads everything.
+-- Whether a user may read everything.
 create function identity.is_staff(caller uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
     select exists (
         select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
-        where ur.user_id = caller and r.normalized_name in ('OPERATOR', 'AUDITOR'))
-    or exists (select from identity.services s where s.id = caller and s.role is not null and s.closed_at is null);
+        where ur.user_id = caller and r.normalized_name in ('OPERATOR', 'AUDITOR'));
 $$;
-revoke execute on function identity.is_operator(uuid), identity.is_staff(uuid) from public;
+-- Whether a service account has a scope and is not closed.
+create function identity.has_scope(caller uuid, scope text) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (select from identity.services s where s.id = caller and s.closed_at is null and scope = any (s.scopes));
+$$;
+-- Whether a caller may read other users' data.
+create function identity.reads_for_others(caller uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select identity.has_scope(caller, 'read') or identity.is_staff(caller);
+$$;
+-- Whether a caller may move other users' money.
+create function identity.moves_for_others(caller uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select identity.has_scope(caller, 'transactions') or identity.is_operator(caller);
+$$;
+-- Whether a caller may create, change and close a user: an operator may for any user, a service account for users without a role.
+create function identity.manages_user(caller uuid, subject uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select identity.is_operator(caller)
+        or (identity.has_scope(caller, 'users') and not exists (select from identity.user_roles r where r.user_id = subject));
+$$;
+-- Those of the callers who may move other users' money.
+create function identity.movers(callers uuid[]) returns setof uuid
+language sql stable security definer set search_path = '' as $$
+    select c.id from unnest(callers) c(id) where identity.moves_for_others(c.id);
+$$;
+revoke execute on function identity.is_operator(uuid), identity.is_staff(uuid), identity.has_scope(uuid, text), identity.reads_for_others(uuid),
+    identity.moves_for_others(uuid), identity.manages_user(uuid, uuid), identity.movers(uuid[]) from public;

@@ -24,9 +24,9 @@ language sql stable security definer set search_path = '' as $$
         where r.name = 'operator' and ur.user_id <> is_last_operator.id and u.frozen_at is null);
 $$;
 
--- Gives a role to a user, or takes it away: the API's database role cannot write identity.user_roles. An actor, who is a user, must be
--- an operator now, because its access token may be older, and cannot take away the last operator's role. No actor means that the caller
--- is no user. The lock lets one call run at a time, so that two operators cannot take each other's role away.
+-- Gives a role to a user, or takes it away: the API's database role cannot write identity.user_roles. The actor must be an operator now,
+-- because its access token may be older, and cannot take away the last operator's role. The lock lets one call run at a time, so that
+-- two operators cannot take each other's role away.
 create function identity.set_role(subject uuid, role text, given boolean, actor uuid) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -37,13 +37,13 @@ begin
     if not found or wanted is null then
         return 'unknown';
     end if;
-    if actor is not null and not identity.is_operator(actor) then
+    if not identity.is_operator(actor) then
         return 'forbidden';
     end if;
     if given then
         insert into identity.user_roles (user_id, role_id) values (subject, wanted) on conflict do nothing;
     else
-        if actor is not null and role = 'operator' and identity.is_last_operator(subject) then
+        if role = 'operator' and identity.is_last_operator(subject) then
             return 'last_operator';
         end if;
         delete from identity.user_roles ur where ur.user_id = subject and ur.role_id = wanted;
@@ -51,12 +51,13 @@ begin
     return case when found then 'changed' else 'unchanged' end;
 end $$;
 
--- Changes what a user is called and found by. email_key is the address in the form in which addresses are compared.
-create function identity.change_user(id uuid, external_id text, email text, email_key text, name text, metadata json) returns void
+-- Changes the names of a user. email_key is the address in the form in which addresses are compared. False if the actor may not.
+create function identity.change_user(id uuid, external_id text, email text, email_key text, name text, metadata json, actor uuid) returns boolean
 language sql security definer set search_path = '' as $$
     update identity.users u set external_id = change_user.external_id, user_name = change_user.email, email = change_user.email,
         normalized_user_name = change_user.email_key, normalized_email = change_user.email_key, name = change_user.name, metadata = change_user.metadata
-    where u.id = change_user.id and u.closed_at is null;
+    where u.id = change_user.id and u.closed_at is null and identity.manages_user(actor, u.id)
+    returning true;
 $$;
 
 -- Closes a user for good: no login, no payment, and nothing that says who it was; the books stay. 'balance_not_zero' while it has money,
@@ -74,7 +75,10 @@ begin
     if exists (select from identity.users u where u.id = close_user.id and u.closed_at is not null) then
         return 'unchanged';
     end if;
-    if actor is not null and identity.is_last_operator(close_user.id) then
+    if not identity.manages_user(actor, close_user.id) then
+        return 'forbidden';
+    end if;
+    if identity.is_last_operator(close_user.id) then
         return 'last_operator';
     end if;
     perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.id for no key update;
@@ -140,14 +144,15 @@ grant insert on identity.users to ledger_api;
 grant update (password_hash, security_stamp, concurrency_stamp) on identity.users to ledger_api;
 grant select, insert, update on identity.data_protection_keys to ledger_api;
 grant select, insert, update, delete on identity.sessions, identity.refresh_tokens, identity.login_failures to ledger_api;
-grant select on identity.services to ledger_api;
-grant select, update (last_used_at) on identity.service_keys to ledger_api;
+grant select, insert (id, name, scopes), update (closed_at) on identity.services to ledger_api;
+grant select, insert (id, service_id, hash, expires_at), update (last_used_at, revoked_at) on identity.service_keys to ledger_api;
 grant select, insert on identity.audit to ledger_api;
 revoke execute on function identity.set_frozen(uuid, boolean), identity.set_role(uuid, text, boolean, uuid), identity.close_user(uuid, uuid),
-    identity.change_user(uuid, text, text, text, text, json), identity.is_last_operator(uuid) from public;
+    identity.change_user(uuid, text, text, text, text, json, uuid), identity.is_last_operator(uuid) from public;
 grant execute on function identity.set_role(uuid, text, boolean, uuid), identity.close_user(uuid, uuid),
-    identity.change_user(uuid, text, text, text, text, json) to ledger_api;
-grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid) to ledger_api;
+    identity.change_user(uuid, text, text, text, text, json, uuid) to ledger_api;
+grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid), identity.reads_for_others(uuid),
+    identity.moves_for_others(uuid) to ledger_api;
 grant select, insert, update (name, enabled) on ledger.currencies to ledger_api;
 grant select on ledger.kinds, ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
 grant select on ledger.pending_commands to ledger_api;
@@ -156,7 +161,7 @@ grant select, insert on ledger.idempotency_keys to ledger_api;
 
 -- The worker: the ledger, and of users whether they are there. It writes what it has to and nothing else: no fault of it unfreezes a
 -- user, changes a currency, says in which transaction it wrote, or changes what an idempotency key stands for.
-grant execute on function identity.remove_sign_ins(interval, integer), identity.lock_owners(uuid[]) to ledger_worker;
+grant execute on function identity.remove_sign_ins(interval, integer), identity.lock_owners(uuid[]), identity.movers(uuid[]) to ledger_worker;
 grant execute on function ledger.lock_accounts(uuid[], text[], uuid[]), ledger.lock_shards(uuid[]) to ledger_worker;
 grant select on all tables in schema ledger to ledger_worker;
 grant insert (id, kind, owner_id, name, currency, status) on ledger.accounts to ledger_worker;
@@ -168,12 +173,21 @@ grant insert (id, principal_id, owner_id, version, kind, currency, created_at, c
     update (due_at, relays, reply_to, failure, failed_at, ends_at), delete on ledger.pending_commands to ledger_worker;
 grant insert, update, delete on ledger.attempts to ledger_worker;
 
--- The caller whom the API's transaction reads and writes for; null if it did not say.
+-- The user or service account that calls the API; null if the API's transaction did not say.
 create function ledger.caller() returns uuid language sql stable parallel safe
     return nullif(current_setting('ledger.caller', true), '')::uuid;
--- Whether the API's transaction reads for an operator or auditor who asked for everybody's rows.
+-- The user for whom the caller acts: by default the caller.
+create function ledger.acts_for() returns uuid language sql stable parallel safe
+    return coalesce(nullif(current_setting('ledger.acts_for', true), '')::uuid, ledger.caller());
+-- The user whose rows the API's transaction reads: null if the caller may not read that user's.
+create function ledger.reads_for() returns uuid language sql stable
+    return case when ledger.acts_for() = ledger.caller() or identity.reads_for_others(ledger.caller()) then ledger.acts_for() end;
+-- The user whose money the API's transaction may order to be moved: null if the caller may not move that user's.
+create function ledger.moves_for() returns uuid language sql stable
+    return case when ledger.acts_for() = ledger.caller() or identity.moves_for_others(ledger.caller()) then ledger.acts_for() end;
+-- Whether the API's transaction reads for a caller who may read, and asked for, everybody's rows.
 create function ledger.reads_everything() returns boolean language sql stable
-    return current_setting('ledger.scope', true) = 'everything' and identity.is_staff(ledger.caller());
+    return current_setting('ledger.scope', true) = 'everything' and identity.reads_for_others(ledger.caller());
 
 -- Row-level security, for the API. "(select …)" is evaluated once per statement, not once per row; the caller's accounts are few, and
 -- an array of them is searched in entries by index.
@@ -183,24 +197,49 @@ alter table ledger.transactions enable row level security;
 alter table ledger.pending_commands enable row level security;
 alter table ledger.idempotency_keys enable row level security;
 
-create policy of_caller on ledger.accounts for select to ledger_api
-    using (owner_id = (select ledger.caller()) or (select ledger.reads_everything()));
-create policy of_caller on ledger.entries for select to ledger_api
-    using (account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select ledger.caller()) and a.kind = 'user'))
+create policy of_user on ledger.accounts for select to ledger_api
+    using (owner_id = (select ledger.reads_for()) or (select ledger.reads_everything()));
+create policy of_user on ledger.entries for select to ledger_api
+    using (account_id = any (array(select a.id from ledger.accounts a where a.owner_id = (select ledger.reads_for()) and a.kind = 'user'))
         or (select ledger.reads_everything()));
--- A posted transaction is seen by the owners of its accounts; one that is not posted has none, and is between its sender and the ledger.
-create policy of_caller on ledger.transactions for select to ledger_api
-    using (owner_id = (select ledger.caller()) or principal_id = (select ledger.caller())
-        or account_ids && array(select a.id from ledger.accounts a where a.owner_id = (select ledger.caller()) and a.kind = 'user')
+-- A posted transaction is seen by the owners of its accounts and by its sender; one that is not posted has no accounts.
+create policy of_user on ledger.transactions for select to ledger_api
+    using (owner_id = (select ledger.reads_for()) or principal_id = (select ledger.caller())
+        or account_ids && array(select a.id from ledger.accounts a where a.owner_id = (select ledger.reads_for()) and a.kind = 'user')
         or (select ledger.reads_everything()));
-create policy of_caller on ledger.pending_commands for select to ledger_api
-    using (owner_id = (select ledger.caller()) or principal_id = (select ledger.caller()));
--- A caller records commands of its own money; an operator also credits of others'.
+create policy of_user on ledger.pending_commands for select to ledger_api
+    using (owner_id = (select ledger.reads_for()) or principal_id = (select ledger.caller()));
+-- A caller records commands of its own money; an operator or a service account with scope transactions also of the user's for whom it acts.
 create policy by_caller on ledger.pending_commands for insert to ledger_api
-    with check (principal_id = (select ledger.caller())
-        and (owner_id = principal_id or (kind = 'deposit' and identity.is_operator(principal_id))));
+    with check (principal_id = (select ledger.caller()) and owner_id = (select ledger.moves_for()));
 create policy of_caller on ledger.idempotency_keys to ledger_api
-    using (principal_id = (select ledger.caller())) with check (principal_id = (select ledger.caller()));
+    using (principal_id = (select ledger.caller())) with check (principal_id = (select ledger.caller()) and (select ledger.moves_for()) is not null);
+
+-- The entries on its owner's accounts of a transaction that the caller sent. A service account that moves money reads the outcome of
+-- its commands by this, also without the scope to read.
+create function ledger.entries_of_command(id uuid) returns setof ledger.entries
+language sql stable security definer set search_path = '' as $$
+    select e.* from ledger.transactions t
+    cross join lateral unnest(t.account_ids) i(account_id)
+    join ledger.accounts a on a.id = i.account_id and a.owner_id = t.owner_id
+    join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
+    where t.id = entries_of_command.id and t.principal_id = ledger.caller()
+    order by e.id;
+$$;
+revoke execute on function ledger.entries_of_command(uuid) from public;
+grant execute on function ledger.entries_of_command(uuid) to ledger_api;
+
+-- Only an operator makes and closes service accounts and their keys. A revoked key and a closed service account stay so.
+alter table identity.services enable row level security;
+alter table identity.service_keys enable row level security;
+create policy every_row on identity.services for select to ledger_api using (true);
+create policy by_operator on identity.services for insert to ledger_api with check ((select identity.is_operator(ledger.caller())));
+create policy closed_by_operator on identity.services for update to ledger_api
+    using (closed_at is null and (select identity.is_operator(ledger.caller()))) with check (true);
+create policy every_row on identity.service_keys for select to ledger_api using (true);
+create policy by_operator on identity.service_keys for insert to ledger_api with check ((select identity.is_operator(ledger.caller())));
+create policy revoked_by_operator on identity.service_keys for update to ledger_api
+    using (revoked_at is null) with check (revoked_at is null or (select identity.is_operator(ledger.caller())));
 
 -- The worker judges everybody's commands.
 create policy every_row on ledger.accounts to ledger_worker using (true) with check (true);

@@ -104,8 +104,8 @@ grant execute on function ledger.lock_holds(uuid[]) to ledger_worker;
 
 alter table ledger.holds enable row level security;
 alter table ledger.hold_changes enable row level security;
-create policy of_caller on ledger.holds for select to ledger_api
-    using (owner_id = (select ledger.caller()) or principal_id = (select ledger.caller()) or (select ledger.reads_everything()));
+create policy of_user on ledger.holds for select to ledger_api
+    using (owner_id = (select ledger.reads_for()) or principal_id = (select ledger.caller()) or (select ledger.reads_everything()));
 create policy of_caller on ledger.hold_changes for select to ledger_api
     using (exists (select from ledger.holds h where h.id = hold_id) or (select ledger.reads_everything()));
 create policy every_row on ledger.holds to ledger_worker using (true) with check (true);
