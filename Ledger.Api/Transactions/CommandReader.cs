@@ -106,10 +106,10 @@ public sealed class CommandReader(CurrencyCatalog catalog, Recipients recipients
     private async ValueTask<(Guid? Recipient, ProblemHttpResult? Refused)> FindRecipientAsync(string to, HttpContext context)
     {
         var isLimited = !Recipients.IsId(to) && !context.Caller().IsOperator;
-        if (isLimited && addresses.Take(context, tokens: 0) is { IsAcquired: false } none)
+        if (isLimited && addresses.RefuseIfEmpty(context) is { } none)
             return (null, RateLimits.Refused(context, RateLimits.PerAddress, none));
         var recipient = await recipients.FindAsync(to, context.RequestAborted);
-        return recipient is null && isLimited && addresses.Take(context, tokens: 1) is { IsAcquired: false } empty
+        return recipient is null && isLimited && addresses.Take(context) is { IsAcquired: false } empty
             ? (null, RateLimits.Refused(context, RateLimits.PerAddress, empty))
             : (recipient, null);
     }
