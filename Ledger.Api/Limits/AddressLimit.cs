@@ -16,9 +16,14 @@ public sealed class AddressLimit(IOptions<RateLimitOptions> options, IHostEnviro
     /// <summary>Whether limits apply.</summary>
     public bool IsOn { get; } = options.Value.Enabled ?? !environment.IsDevelopment();
 
-    /// <summary>Takes tokens from the bucket of the request's remote address; none only asks whether there are any left.</summary>
+    /// <summary>Takes a token from the bucket of the request's remote address.</summary>
     /// <returns>Null if limits do not apply.</returns>
-    public RateLimitLease? Take(HttpContext context, int tokens) => IsOn ? _buckets.AttemptAcquire(NetworkOf(context), tokens) : null;
+    public RateLimitLease? Take(HttpContext context) => IsOn ? _buckets.AttemptAcquire(NetworkOf(context), 1) : null;
+
+    /// <summary>The refusal if the bucket of the request's remote address has no whole token; otherwise null, and nothing is taken.</summary>
+    // A lease of no tokens would do for a part of a token, too.
+    public RateLimitLease? RefuseIfEmpty(HttpContext context) =>
+        IsOn && _buckets.GetStatistics(NetworkOf(context)) is { CurrentAvailablePermits: < 1 } && Take(context) is { IsAcquired: false } refusal ? refusal : null;
 
     /// <summary>The bucket of the request's remote address, for the rate limiter of an endpoint.</summary>
     internal RateLimitPartition<string> PartitionOf(HttpContext context) =>

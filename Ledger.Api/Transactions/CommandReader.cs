@@ -112,10 +112,10 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
     private async ValueTask<(Guid? Recipient, ProblemHttpResult? Refused)> FindRecipientAsync(string to, HttpContext context)
     {
         var isLimited = UserLookup.NameIn(to) is not null && !context.Caller().MovesForOthers;
-        if (isLimited && addresses.Take(context, tokens: 0) is { IsAcquired: false } none)
+        if (isLimited && addresses.RefuseIfEmpty(context) is { } none)
             return (null, RateLimits.Refused(context, RateLimits.PerAddress, none));
         var recipient = await users.FindAsync(to, context.RequestAborted);
-        return recipient is null && isLimited && addresses.Take(context, tokens: 1) is { IsAcquired: false } empty
+        return recipient is null && isLimited && addresses.Take(context) is { IsAcquired: false } empty
             ? (null, RateLimits.Refused(context, RateLimits.PerAddress, empty))
             : (recipient, null);
     }

@@ -34,7 +34,10 @@ internal sealed record UserFields(string? ExternalId, string? Email, string? Nam
 
     /// <summary>The error of an external id; null if it fits. One in the form of an e-mail address could be taken for another user's.</summary>
     public static string? ExternalIdError(string externalId) =>
-        TextError(externalId) ?? (RegisteredEmail.IsEmail(externalId) ? "Is an e-mail address. Send it as email." : null);
+        TextError(externalId) ?? (RegisteredEmail.IsEmail(externalId) ? "Is an e-mail address. Send it as email."
+            // Requests that name a user by this text would mean the user with this id.
+            : UserLookup.IsUserId(externalId) ? "Has the form of a user id (UUIDv7). Must be another text."
+            : null);
 
     /// <summary>Metadata with changes merged in (RFC 7396): an entry that is null is removed. No changes at all remove everything.</summary>
     public static Dictionary<string, string>? Merge(JsonElement? metadata, Dictionary<string, string>? changes)

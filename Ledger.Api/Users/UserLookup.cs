@@ -14,10 +14,7 @@ public sealed class UserLookup(NpgsqlDataSource database) : IDisposable
     /// <summary>The largest number of characters of an external id.</summary>
     public const int MaxExternalId = 255;
 
-    // A user may lose a name, and another user may get it.
-    private static readonly TimeSpan NamesFor = TimeSpan.FromSeconds(2);
-
-    // Users that exist, by name or id. Unknown ones are not cached: they may be registered at any moment.
+    // Ids of users that exist. Names are not cached: a user may lose one, and another user may get it. Unknown ids are not cached either.
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = 100_000 });
 
     /// <summary>Why a text can name no user; null if it can.</summary>
@@ -27,8 +24,8 @@ public sealed class UserLookup(NpgsqlDataSource database) : IDisposable
     /// <summary>The e-mail address, in the form that is compared, or external id that a text is; null if it is a user id.</summary>
     public static string? NameIn(string text) => TryParseUserId(text, out _) ? null : RegisteredEmail.IsEmail(text) ? RegisteredEmail.KeyOf(text) : text;
 
-    /// <summary>Whether users can be addressed by this external id: it has neither the form of a user id nor that of an e-mail address.</summary>
-    public static bool IsExternalId(string text) => ErrorOf(text) is null && !TryParseUserId(text, out _) && !RegisteredEmail.IsEmail(text);
+    /// <summary>Whether the text has the form of a user id.</summary>
+    public static bool IsUserId(string text) => TryParseUserId(text, out _);
 
     /// <summary>The user's id, or null if no user has this name. Whether a user id exists is checked when the command is posted.</summary>
     public ValueTask<Guid?> FindAsync(string text, CancellationToken cancellationToken) =>
@@ -49,7 +46,8 @@ public sealed class UserLookup(NpgsqlDataSource database) : IDisposable
         command.Parameters.Add(new() { Value = isId ? userId : isEmail ? await RegisteredEmail.KeyAsync(database, text, cancellationToken) : text });
         if (await command.ExecuteScalarAsync(cancellationToken) is not Guid id)
             return null;
-        _known.Set(text, id, new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = isId ? null : NamesFor });
+        if (isId)
+            _known.Set(text, id, new MemoryCacheEntryOptions { Size = 1 });
         return id;
     }
 

@@ -33,6 +33,19 @@ public sealed class UserResourceTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Service_account_creates_and_closes_users_and_neither_changes_nor_closes_staff()
+    {
+        var service = await system.NewServiceAsync(Scopes.Users);
+        var id = (await service.PostAsync("users", new { name = "Ana" })).MustBe(201)["id"];
+        (await service.Api.SendAsync(HttpMethod.Delete, $"users/{id}", service.Key)).MustBe(204);
+
+        var auditor = await system.NewStaffAsync(Roles.Auditor);
+        (await service.Api.SendAsync(HttpMethod.Patch, $"users/{auditor.Id}", service.Key, """{"email":"thief@example.com"}""")).MustBe(403, "forbidden");
+        (await service.Api.SendAsync(HttpMethod.Delete, $"users/{auditor.Id}", service.Key)).MustBe(403, "forbidden");
+        Assert.Equal(auditor.Email, (await auditor.GetAsync("identity/me")).MustBe(200)["email"]);
+    }
+
+    [Fact]
     public async Task User_without_any_field_can_be_created_and_cannot_log_in()
     {
         var @operator = await system.NewOperatorAsync();
@@ -343,7 +356,7 @@ public sealed class UserResourceTests(LedgerSystem system)
 
         await using (var closing = await first.BeginTransactionAsync(TestContext.Current.CancellationToken))
         {
-            await ExecuteAsync(first, $"select identity.close_user('{market.Users[1]}', null)");
+            await ExecuteAsync(first, $"select identity.close_user('{market.Users[1]}', '{await ManagerAsync(market)}')");
             var deposit = Task.Run(async () =>
             {
                 await using var connection = await market.Database.OpenConnectionAsync();
@@ -368,7 +381,15 @@ public sealed class UserResourceTests(LedgerSystem system)
     }
 
     private static async Task<string> CloseInDatabaseAsync(Market market, Guid user) =>
-        Assert.Single(await Books.TextsAsync(market.Database, "select identity.close_user($1, null)", user));
+        Assert.Single(await Books.TextsAsync(market.Database, "select identity.close_user($1, $2)", user, await ManagerAsync(market)));
+
+    // A service account with scope users.
+    private static async Task<Guid> ManagerAsync(Market market)
+    {
+        var id = Guid.CreateVersion7();
+        await Books.ExecuteAsync(market.Database, "insert into identity.services (id, name, scopes) values ($1, $1::text, '{users}')", id);
+        return id;
+    }
 
     private static async Task<bool> IsBlockedAsync(Market market, int by) => await Books.NumberAsync(
         market.Database, "select count(*) from pg_stat_activity where $1 = any (pg_blocking_pids(pid))", by) > 0;
