@@ -176,7 +176,7 @@ public sealed class OnBehalfOfTests(LedgerSystem system)
         foreach (var (path, prefer) in new[] { ("withdrawals", "wait=10"), ("deposits", "respond-async") })
         {
             var first = await service.PostAsync(path, body, ("Idempotency-Key", path), ("Prefer", prefer));
-            Assert.Equal(prefer == "wait=10" ? 201 : 202, first.Status);
+            Assert.True(first.Status is 201 || (prefer == "respond-async" && first.Status == 202), first.Text);
             await user.DecidedAsync(first.TransactionId);
             // The same user by another name means the same.
             var again = (await rotated.PostAsync(path, new { body.currency, body.amount, onBehalfOf = user.Email }, ("Idempotency-Key", path))).MustBe(201);
@@ -196,9 +196,11 @@ public sealed class OnBehalfOfTests(LedgerSystem system)
         var service = await system.NewServiceAsync(Scopes.Transactions);
         var user = await system.NewUserAsync();
 
-        var accepted = (await service.PostAsync(
-            "deposits", new { currency = "USD", amount = "2.00", onBehalfOf = user.Id }, ("Prefer", "respond-async"), ("Idempotency-Key", "k"))).MustBe(202);
+        var accepted = await service.PostAsync(
+            "deposits", new { currency = "USD", amount = "2.00", onBehalfOf = user.Id }, ("Prefer", "respond-async"), ("Idempotency-Key", "k"));
 
+        // 201 if the worker was faster than the read behind the answer.
+        Assert.True(accepted.Status is 201 or 202, accepted.Text);
         (await service.Api.GetAsync(accepted.Location!, service.Key)).MustBe(200);
         (await user.DecidedAsync(accepted.TransactionId)).MustBe(200);
         Assert.Equal(2m, await user.BalanceAsync());
