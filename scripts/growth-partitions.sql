@@ -8,9 +8,9 @@ begin
             month, date '2024-01-01' + month * interval '1 month', date '2024-01-01' + (month + 1) * interval '1 month');
     end loop;
 end $$;
-insert into growth.parted select * from ledger.entries;
+insert into growth.parted overriding system value select * from ledger.entries;
 create table growth.whole (like ledger.entries including all);
-insert into growth.whole select * from ledger.entries;
+insert into growth.whole overriding system value select * from ledger.entries;
 vacuum analyze growth.parted;
 vacuum analyze growth.whole;
 

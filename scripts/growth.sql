@@ -25,21 +25,21 @@ insert into ledger.accounts (id, kind, owner_id, name, currency) select id, 'use
 create procedure growth.generate(count bigint) language plpgsql as $$
 declare
     first_i bigint := (select last_i from growth.state);
-    n bigint := (select count(*) from growth.accounts);
+    owners bigint := (select count(*) from growth.accounts);
     shard uuid := (select id from ledger.accounts where kind = 'settlement' and currency = 'USD' and shard = 0);
 begin
     set local session_replication_role = replica;
     set local synchronous_commit = off;
     create temporary table made on commit drop as
-    select i, growth.id_of(i) as id, growth.time_of(i) as at, i <= n as is_deposit, 1 + i % 1000 + case when i <= n then 100000000000 else 0 end as amount,
-        case when i <= n then shard else a.id end as from_id, case when i <= n then null else a.owner_id end as from_owner,
+    select i, growth.id_of(i) as id, growth.time_of(i) as at, i <= owners as is_deposit, 1 + i % 1000 + case when i <= owners then 100000000000 else 0 end as amount,
+        case when i <= owners then shard else a.id end as from_id, case when i <= owners then null else a.owner_id end as from_owner,
         b.id as to_id, b.owner_id as to_owner
     from generate_series(first_i + 1, first_i + count) i
-    join growth.accounts a on a.n = (i * 7919) % n
+    join growth.accounts a on a.n = (i * 7919) % owners
     join growth.accounts b on b.n = case
-        when i <= n then i - 1
-        when i % 10 = 0 and (i * 7919) % n <> 0 then 0
-        else ((i * 7919) % n + 1 + i % (n - 1)) % n end;
+        when i <= owners then i - 1
+        when i % 10 = 0 and (i * 7919) % owners <> 0 then 0
+        else ((i * 7919) % owners + 1 + i % (owners - 1)) % owners end;
     create temporary table sides on commit drop as
     select s.i, s.side, s.account_id, s.amount,
         case when s.account_id <> shard then a.posted + sum(s.amount) over (partition by s.account_id order by s.i, s.side) end::bigint as balance

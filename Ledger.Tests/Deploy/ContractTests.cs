@@ -81,7 +81,7 @@ public sealed class ContractTests
                     variable.Split("__") switch
                     {
                         ["ConnectionStrings", var connection] => s_connections.Contains(connection),
-                        ["Ledger", "SelfServiceDeposits"] => true,
+                        ["Ledger", "SelfServiceDeposits" or "SelfServiceDepositLimit"] => true,
                         ["Ledger", var section, var option] => s_options.GetValueOrDefault(section)?.GetProperty(option) is not null,
                         [var plain] => plain is "HTTP_PORTS" || plain.StartsWith("OTEL_", StringComparison.Ordinal)
                             || IsReferredTo(workload, plain),

@@ -36,7 +36,7 @@ public sealed partial class GuideTests(LedgerSystem system)
             var parts = rest.Split($"{End}{number}\n", 2);
             Assert.True(parts.Length == 2, $"The shell ended before block {number}:\n{block.Commands}\n{errors}");
             rest = parts[1];
-            block.MustHaveAnswered(parts[0] + errors);
+            block.MustHaveAnswered(parts[0], errors);
         }
         Assert.True(blocks.Count > 10, $"The guide has only {blocks.Count} blocks.");
     }
@@ -60,14 +60,14 @@ public sealed partial class GuideTests(LedgerSystem system)
 
     private sealed record Block(string Commands, string? Expected, bool IsJson)
     {
-        public void MustHaveAnswered(string output)
+        public void MustHaveAnswered(string output, string errors)
         {
             if (Expected is null)
                 return;
             if (!IsJson)
             {
                 foreach (var line in Expected.Split('\n', StringSplitOptions.RemoveEmptyEntries))
-                    Assert.Matches($"(?im)^{Regex.Escape(line).Replace("…", ".+", StringComparison.Ordinal)}\\s*$", output);
+                    Assert.Matches($"(?im)^{Regex.Escape(line).Replace("…", ".+", StringComparison.Ordinal)}\\s*$", output + errors);
                 return;
             }
             // The last line that is an object: commands before it may print other things.

@@ -33,9 +33,9 @@ public sealed class GeneratedClientTests(LedgerSystem system)
                 TransactionResponse deposit = await client.DepositAsync(
                     idempotency_Key: null, prefer: null, body: new DepositRequest { Currency = "USD", Amount = "12.34" });
                 TransactionPage since = await client.ListTransactionsAsync(
-                    currency: "USD", kind: null, status: null, from: before, to: null, cursor: null, limit: null, onBehalfOf: null);
+                    currency: "USD", kind: null, status: null, from: before, to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
                 TransactionPage later = await client.ListTransactionsAsync(
-                    currency: "USD", kind: null, status: null, from: before.AddDays(1), to: null, cursor: null, limit: null, onBehalfOf: null);
+                    currency: "USD", kind: null, status: null, from: before.AddDays(1), to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
                 BalanceResponse past = await client.GetBalanceAsync("USD", at: before, onBehalfOf: null);
                 if (since.Items.Single().Id != deposit.Id || later.Items.Any() || user == Guid.Empty || expiresIn <= 0)
                     throw new InvalidOperationException("The answers do not fit together.");
