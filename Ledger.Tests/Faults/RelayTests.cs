@@ -1,6 +1,6 @@
+using System.Text.Json;
 using Ledger.Tests.Harness;
 using Ledger.Tests.Messaging;
-using System.Text.Json;
 
 namespace Ledger.Tests.Faults;
 
