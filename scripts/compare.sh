@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Compares two variants of Ledger: runs both systems and lets `ledger bench` measure them in turns, so that what else the
-# machine does meets both alike. A variant is a checkout of any version, environment variables, or both.
+# machine does meets both alike. A variant is a checkout of any version, environment variables, or both. With the word
+# service-key, a service account sends the transfers on behalf of the users; otherwise the users send them.
 #
 #   scripts/compare.sh [--rounds 5] [--seconds 6] [--accounts 1000] FIRST SECOND
 #   scripts/compare.sh OTEL_SDK_DISABLED=true 'OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317'
 #   scripts/compare.sh ../ledger-of-last-month .
+#   scripts/compare.sh . service-key
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {
-    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
 }
 rounds=5 seconds=6 accounts=1000 variants=()
@@ -30,14 +32,26 @@ fail() {
 }
 
 source "$root/scripts/systems.sh"
+ledger() { dotnet "$root/Ledger.Cli/bin/Release/net10.0/ledger.dll" "$@"; }
+benches=('' '')
 for index in 0 1; do
-    checkout=$root settings=()
+    checkout=$root settings=() service=
     for word in ${variants[index]}; do
-        if [[ $word == *=* ]]; then settings+=("$word"); else checkout=$word; fi
+        case $word in
+            service-key) service=yes ;;
+            *=*) settings+=("$word") ;;
+            *) checkout=$word ;;
+        esac
     done
     [[ -x $checkout/run.sh ]] || fail "$checkout is no checkout of Ledger."
     echo "compare: starting ${variants[index]} …"
     start_system "$checkout" "$index" "${settings[@]}"
+    if [[ -n $service ]]; then
+        ConnectionStrings__ledgerdb=$(printed_by "$index" PostgreSQL) ledger service create --name compare --scopes transactions >/dev/null
+        declare "KEY_$index=$(ConnectionStrings__ledgerdb=$(printed_by "$index" PostgreSQL) ledger service key create compare | tail -n 1)"
+        export "KEY_$index"
+        benches[index]="--service-key-variable KEY_$index"
+    fi
 done
 
 echo "compare: $(nproc) CPUs, load average before: $(cut -d' ' -f1-3 /proc/loadavg); ledger bench --connections 128 --accounts $accounts --duration ${seconds}s"
@@ -45,8 +59,8 @@ echo "compare: $(nproc) CPUs, load average before: $(cut -d' ' -f1-3 /proc/loada
 for ((round = 0; round <= rounds; round++)); do
     for index in 0 1; do
         url=$(printed_by "$index" API)
-        dotnet "$root/Ledger.Cli/bin/Release/net10.0/ledger.dll" bench --url "${url%% *}" --connections 128 --accounts "$accounts" \
-            --duration "${seconds}s" >"$work/bench.log" 2>&1 || { tail -20 "$work/bench.log" >&2; fail "ledger bench failed, see above."; }
+        # shellcheck disable=SC2086
+        ledger bench --url "${url%% *}" --connections 128 --accounts "$accounts" --duration "${seconds}s" ${benches[index]} >"$work/bench.log" 2>&1 || { tail -20 "$work/bench.log" >&2; fail "ledger bench failed, see above."; }
         ((round > 0)) || continue
         figure=$(sed -n 's/^ *\([0-9][0-9]*\) transfers\/s *$/\1/p' "$work/bench.log")
         echo "$figure" >>"$work/$index.figures"

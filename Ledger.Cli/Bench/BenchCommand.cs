@@ -15,13 +15,24 @@ internal static class BenchCommand
         var duration = Options.Duration("--duration", "How long to measure", TimeSpan.FromSeconds(20));
         var warmup = Options.Duration("--warmup", "How long to send before measuring", TimeSpan.FromSeconds(5));
         var keys = new Option<bool>("--idempotency-keys") { Description = "Send each transfer with its own idempotency key" };
+        var serviceKey = new Option<string?>("--service-key-variable")
+        {
+            Description = "Environment variable with an API key of a service account with scope transactions, which sends the transfers on behalf of the users",
+            HelpName = "name",
+        };
+        serviceKey.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var name }] && string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name)))
+                result.AddError($"--service-key-variable: the environment variable {name} is not set.");
+        });
         var command = new Command("bench", "Measure transfers per second. Each connection sends its next transfer after the 201 of the previous one. Start the API with Ledger__Identity__PasswordIterations=1000, because thousands of users are registered first.")
         {
-            url, connections, accounts, duration, warmup, keys,
+            url, connections, accounts, duration, warmup, keys, serviceKey,
         };
         command.SetAction((result, _) => RunAsync(new BenchOptions(
             result.GetValue(url)![0], result.GetValue(connections), result.GetValue(accounts), result.GetValue(duration),
-            result.GetValue(warmup), result.GetValue(keys))));
+            result.GetValue(warmup), result.GetValue(keys),
+            result.GetValue(serviceKey) is { } variable ? Environment.GetEnvironmentVariable(variable) : null)));
         return command;
     }
 

@@ -52,7 +52,7 @@ internal sealed class BenchRun : IDisposable
     public async Task<BenchResult> MeasureAsync()
     {
         var requests = new TransferRequests(
-            _options.Url, _accounts, _options.IdempotencyKeys ? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) : null);
+            _options.Url, _accounts, _options.IdempotencyKeys ? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) : null, _options.ServiceKey);
         var from = Stopwatch.GetTimestamp() + Ticks(_options.Warmup);
         var until = from + Ticks(_options.Duration);
         using var timeout = new CancellationTokenSource(_options.Warmup + _options.Duration + s_answerTimeout);

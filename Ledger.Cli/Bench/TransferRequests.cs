@@ -12,21 +12,28 @@ internal sealed class TransferRequests
     private const int IdLength = 36;
     private const int KeyLength = 32;
 
-    private static ReadOnlySpan<byte> BodyBeforeRecipient => "{\"to\":\""u8;
+    private static ReadOnlySpan<byte> BodyStart => "{"u8;
+    private static ReadOnlySpan<byte> BodyBeforeRecipient => "\"to\":\""u8;
     private static ReadOnlySpan<byte> BodyAfterRecipient => "\",\"currency\":\"USD\",\"amount\":\""u8;
     private static ReadOnlySpan<byte> BodyEnd => "\"}"u8;
 
     private readonly byte[][] _heads;
+    // Each ends with "onBehalfOf" of a service account's transfer, if one sends it.
+    private readonly byte[][] _bodyStarts;
     private readonly byte[][] _recipients;
     private readonly ulong? _keyPrefix;
 
     /// <param name="keyPrefix">The prefix of this run's idempotency keys; null sends none.</param>
-    public TransferRequests(Uri url, IReadOnlyList<Account> accounts, ulong? keyPrefix)
+    /// <param name="serviceKey">The API key of the service account that sends the transfers; null if the users send them.</param>
+    public TransferRequests(Uri url, IReadOnlyList<Account> accounts, ulong? keyPrefix, string? serviceKey)
     {
         _keyPrefix = keyPrefix;
-        var length = BodyBeforeRecipient.Length + IdLength + BodyAfterRecipient.Length + AmountLength + BodyEnd.Length;
+        _bodyStarts = [.. accounts.Select(account => serviceKey is null
+            ? BodyStart.ToArray()
+            : Encoding.ASCII.GetBytes($$"""{"onBehalfOf":"{{account.UserId}}","""))];
+        var length = _bodyStarts[0].Length + BodyBeforeRecipient.Length + IdLength + BodyAfterRecipient.Length + AmountLength + BodyEnd.Length;
         _heads = [.. accounts.Select(account => Encoding.ASCII.GetBytes(
-            $"POST /api/v1/transfers HTTP/1.1\r\nHost: {url.Authority}\r\nAuthorization: Bearer {account.Token}\r\n"
+            $"POST /api/v1/transfers HTTP/1.1\r\nHost: {url.Authority}\r\nAuthorization: Bearer {serviceKey ?? account.Token}\r\n"
             + $"Content-Type: application/json\r\nContent-Length: {length}\r\n{(keyPrefix is null ? "" : "Idempotency-Key: ")}"))];
         _recipients = [.. accounts.Select(account => Encoding.ASCII.GetBytes(account.UserId))];
         MaxLength = _heads.Max(head => head.Length) + KeyLength + 4 + length;
@@ -50,6 +57,7 @@ internal sealed class TransferRequests
             rest = Append(rest[KeyLength..], "\r\n"u8);
         }
         rest = Append(rest, "\r\n"u8);
+        rest = Append(rest, _bodyStarts[sender]);
         rest = Append(rest, BodyBeforeRecipient);
         rest = Append(rest, _recipients[recipient]);
         rest = Append(rest, BodyAfterRecipient);
