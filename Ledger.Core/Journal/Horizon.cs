@@ -4,13 +4,13 @@ using Npgsql;
 namespace Ledger.Core.Journal;
 
 /// <summary>
-/// The time up to which history is final: what was decided until then is visible, and nothing more will be. An answer about such a
-/// time stays true.
+/// The time up to which history is final: every transaction that was decided until then is visible. An answer about such a time
+/// stays true.
 /// </summary>
 /// <remarks>
-/// A transaction takes its id before it reads its time. This one reads the clock and takes an id then: transactions with greater ids
-/// are later than that reading, and once all with smaller ids have ended, every time before the reading is final. The xmax of a
-/// snapshot would not do: ids above it may have been taken before.
+/// A transaction takes its id before it reads its time. This class reads the clock first and takes an id then. Transactions with greater
+/// ids have later times; once all transactions with smaller ids have ended, every time before the clock reading is final. The xmax of a
+/// snapshot is not such an id: transactions above it may have begun earlier.
 /// </remarks>
 public sealed class Horizon(NpgsqlDataSource database)
 {
@@ -18,7 +18,7 @@ public sealed class Horizon(NpgsqlDataSource database)
 
     private long _final;
 
-    /// <summary>Waits until a time is final, no longer than <paramref name="patience"/>.</summary>
+    /// <summary>Waits until a time is final, for at most <paramref name="patience"/>.</summary>
     public async Task<HorizonResult> ReachAsync(DateTime time, TimeSpan patience, CancellationToken cancellationToken)
     {
         if (time.Ticks < Volatile.Read(ref _final))
@@ -68,6 +68,6 @@ public enum HorizonResult
     Final,
     /// <summary>The time is later than the database's clock.</summary>
     Future,
-    /// <summary>A transaction is under way that may still be decided before that time.</summary>
+    /// <summary>A transaction that is under way may be decided before that time.</summary>
     NotYet,
 }

@@ -7,8 +7,8 @@ using Npgsql;
 namespace Ledger.Core.Journal;
 
 /// <summary>
-/// Recomputes the journal block by block: the digest of each transaction from its columns and entries, the hash of each block from
-/// the digests and the block before. Each block is read by itself, so that a long journal holds no snapshot open.
+/// Recomputes the journal block by block: the digest of each transaction from its columns and entries, and the hash of each block from
+/// the digests and the previous block. Each block is a query of its own, so that a long journal holds no snapshot open.
 /// </summary>
 public sealed class JournalVerifier(NpgsqlDataSource database)
 {
@@ -18,12 +18,12 @@ public sealed class JournalVerifier(NpgsqlDataSource database)
     /// <inheritdoc cref="Chain"/>
     public static Check Digest { get; } = new("journal-digest", CheckKind.Money, "Each sealed transaction, with its entries, is as it was when it was decided.", "");
 
-    /// <summary>What the hash of the first block is chained to.</summary>
+    /// <summary>The hash before the first block: 32 zero bytes.</summary>
     public static readonly byte[] Genesis = new byte[SHA256.HashSizeInBytes];
 
-    /// <summary>Verifies the blocks behind one that is known to be sound.</summary>
+    /// <summary>Verifies the blocks after one that was verified before.</summary>
     /// <param name="after">The number of that block; 0 verifies the whole journal.</param>
-    /// <param name="maxRows">How many breaches of each rule are listed; all are counted.</param>
+    /// <param name="maxRows">The largest number of listed violations per rule; all are counted.</param>
     public async Task<JournalReport> VerifyAsync(long after, int maxRows, CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenConnectionAsync(cancellationToken);
@@ -135,7 +135,7 @@ public sealed class JournalVerifier(NpgsqlDataSource database)
     }
 }
 
-/// <summary>What the journal's verification found.</summary>
-/// <param name="SoundBlock">The last block up to which everything is as it must be.</param>
-/// <param name="Sequence">The last sequence that was read.</param>
+/// <summary>The result of a verification of the journal.</summary>
+/// <param name="SoundBlock">The last block before the first violation.</param>
+/// <param name="Sequence">The last verified sequence.</param>
 public sealed record JournalReport(long SoundBlock, long Sequence, IReadOnlyList<CheckResult> Results);

@@ -5,8 +5,8 @@ using System.Text;
 namespace Ledger.Core.Transactions;
 
 /// <summary>
-/// Writes fields so that no two sequences of fields have the same bytes: each is its length in bytes, a colon, its UTF-8 text and a
-/// comma (a netstring); one that is absent is <c>-,</c>.
+/// Writes fields so that different sequences of fields have different bytes. A field is a netstring: its length in bytes, a colon, its
+/// UTF-8 text and a comma. An absent field is <c>-,</c>.
 /// </summary>
 public sealed class CanonicalWriter
 {

@@ -8,8 +8,8 @@ using NpgsqlTypes;
 namespace Ledger.Core.Transactions;
 
 /// <summary>
-/// Commands that are recorded and not decided: their clients were answered 202, or no worker could decide them yet. A
-/// transaction is read from here until it is among the decided ones.
+/// Commands that are recorded and not decided: the API answered 202, or no worker could decide them yet. A transaction is read from
+/// here until it is decided.
 /// </summary>
 public static class PendingCommands
 {
@@ -24,15 +24,15 @@ public static class PendingCommands
         where not exists (select from ledger.transactions where id = $1)
         """;
 
-    // So long a published command is taken to be in the queue or with a worker; then twice as long, and so on.
+    // The pause between two publications of a command doubles up to this.
     private static readonly TimeSpan LongestPause = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Records a command, and reserves its idempotency key, before its client is answered 202. Recording it again, or
-    /// after it was decided, is harmless.
+    /// Records a command, and reserves its idempotency key, before the API answers 202. Recording a command again, or after its decision,
+    /// changes nothing.
     /// </summary>
-    /// <param name="dueIn">When the relay publishes it: at once if the queue does not have it.</param>
-    /// <returns>What the key stands for, if that is another command; then nothing was recorded.</returns>
+    /// <param name="dueIn">The time until the relay publishes the command: zero if the queue does not have it.</param>
+    /// <returns>The command that the key stands for, if that is another one; nothing was recorded then.</returns>
     public static async Task<KeyConflict?> RecordAsync(
         NpgsqlDataSource database, Command command, TimeSpan dueIn, CancellationToken cancellationToken)
     {
@@ -41,7 +41,7 @@ public static class PendingCommands
 
         if (command.IdempotencyKey is { } key)
         {
-            // Waits for a worker that is about to commit the same key; the second statement then sees what it stands for.
+            // The insert waits for a worker that is about to commit the same key; the select then reads it.
             await using var reserve = new NpgsqlBatch(connection, transaction)
             {
                 BatchCommands =
@@ -110,12 +110,11 @@ public static class PendingCommands
     }
 
     /// <summary>
-    /// Takes commands that are due: that the queue has never seen, or not for so long that it may have lost them. Each time
-    /// that a command is taken, it is due again after twice the time. Commands that a worker is deciding now, and those of a kind
-    /// or version that this version does not know, are left.
+    /// Takes due commands: those that the queue has not received, or may have lost. The pause doubles each time that a command is taken.
+    /// Commands that a worker is deciding, and commands of an unknown kind or version, are skipped.
     /// </summary>
-    /// <param name="after">How long the queue is first taken to have a command.</param>
-    /// <returns>Those that can be read, and those that cannot: they must not keep others from being posted.</returns>
+    /// <param name="after">The first pause.</param>
+    /// <returns>The readable commands, and the unreadable ones, which must not keep the others from being posted.</returns>
     public static async Task<(IReadOnlyList<DueCommand> Commands, IReadOnlyList<StoredCommand> Unreadable)> TakeDueAsync(
         NpgsqlDataSource database, int limit, TimeSpan after, CancellationToken cancellationToken)
     {
@@ -149,7 +148,7 @@ public static class PendingCommands
         return (commands, unreadable);
     }
 
-    /// <summary>Gives commands back that could not be published after all.</summary>
+    /// <summary>Makes commands due again that could not be published.</summary>
     public static async Task ReturnAsync(NpgsqlDataSource database, Guid[] ids, CancellationToken cancellationToken)
     {
         await using var update = database.CreateCommand(
@@ -158,7 +157,7 @@ public static class PendingCommands
         await update.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>How many commands wait to be decided, for how long, and how many of them have failed.</summary>
+    /// <summary>The number and age of pending commands, and the number of those that failed.</summary>
     public static async Task<PendingBacklog> BacklogAsync(NpgsqlDataSource database, CancellationToken cancellationToken)
     {
         await using var count = database.CreateCommand("""
@@ -194,7 +193,7 @@ public static class PendingCommands
     };
 }
 
-/// <summary>A command as it is stored while it waits: fields that every version has, and its text, which this version may not know.</summary>
+/// <summary>A stored pending command: the fields that every version has, and its text, which this version may not know.</summary>
 /// <param name="Text">JSON.</param>
 public sealed record StoredCommand(
     Guid Id, Guid PrincipalId, Guid? OwnerId, int Version, string Kind, string? Currency, DateTime CreatedAt, string Text)
@@ -203,7 +202,7 @@ public sealed record StoredCommand(
         command.Id, command.PrincipalId, command.OwnerId, Envelope.CurrentVersion, command.Kind.Name(), command.Currency, command.CreatedAt,
         JsonSerializer.Serialize(command, MessageJson.Default.Command));
 
-    /// <summary>The fields that a command of any version has; null if there is none of them.</summary>
+    /// <summary>Reads the fields that a command of any version has; null if one is missing.</summary>
     public static StoredCommand? OfUnknown(JsonElement command, int version)
     {
         if (command.ValueKind != JsonValueKind.Object
@@ -216,7 +215,7 @@ public sealed record StoredCommand(
             null, createdAt.UtcDateTime, command.GetRawText());
     }
 
-    /// <summary>The command, or null if this version cannot read it, or its text says another thing than the fields.</summary>
+    /// <summary>Reads the command; null if this version cannot read it, or if its text differs from the fields.</summary>
     public Command? TryRead()
     {
         try
@@ -232,7 +231,7 @@ public sealed record StoredCommand(
         }
     }
 
-    /// <summary>What a reader may know of it while it is pending.</summary>
+    /// <summary>The pending transaction; without amount and recipient if this version cannot read the command.</summary>
     public Transaction ToTransaction() => TryRead() is { } command
         ? Transaction.Pending(command)
         : new Transaction
@@ -263,5 +262,5 @@ public readonly record struct DueCommand(Command Command, string? ReplyTo);
 public sealed record PendingBacklog(long Count, TimeSpan OldestAge, long Failed);
 
 /// <summary>An idempotency key that stands for another command.</summary>
-/// <param name="SameRequest">Whether that command asked for the same.</param>
+/// <param name="SameRequest">Whether that command has the same meaning.</param>
 public readonly record struct KeyConflict(Guid TransactionId, bool SameRequest);
