@@ -6,6 +6,7 @@ using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Api.Journal;
 using Ledger.Api.Limits;
+using Ledger.Api.Oidc;
 using Ledger.Api.OpenApi;
 using Ledger.Api.Requests;
 using Ledger.Api.ServiceAccounts;
@@ -35,6 +36,7 @@ namespace Ledger.Api
             builder.AddErrors();
             builder.AddJson();
             builder.AddIdentity();
+            builder.AddOidc();
             builder.AddCurrencies();
             builder.AddTransactions();
             builder.AddJournal();

@@ -24,7 +24,7 @@ public sealed class AccessTokens(
     private const int MaxLength = 512;
 
     private readonly IDataProtector _protector = protection.CreateProtector("Ledger.AccessToken");
-    private readonly TokenCache _cache = new();
+    private readonly TokenCache<ReadToken> _cache = new();
 
     /// <summary>The lifetime of a token whose session lasts at least as long.</summary>
     public TimeSpan Lifetime { get; } = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds);
@@ -57,13 +57,8 @@ public sealed class AccessTokens(
             if (known.ExpiresAt > clock.GetUtcNow())
                 _cache.Add(token, known);
         }
-        if (known.ExpiresAt <= clock.GetUtcNow() || revocations.Contains(known.Caller.SessionId!.Value))
-            return null;
-        var roles = revocations.Remaining(known.Caller.Id, known.Caller.Roles, known.RolesAt);
-        return roles == known.Caller.Roles ? known.Ticket : TicketOf(new Caller(known.Caller.Id, known.Caller.SessionId!.Value, roles));
+        return known.ExpiresAt <= clock.GetUtcNow() ? null : known.TicketNow(revocations);
     }
-
-    private static AuthenticationTicket TicketOf(Caller caller) => new(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
 
     private ReadToken? Decrypt(string token)
     {
@@ -86,12 +81,25 @@ public sealed class AccessTokens(
         return new ReadToken(
             caller,
             new DateTime(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(34)), DateTimeKind.Utc),
-            DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(42))),
-            TicketOf(caller));
+            DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadInt64BigEndian(content.AsSpan(42))));
     }
 }
 
-/// <summary>The content of a genuine token.</summary>
+/// <summary>The content of a genuine token of a session.</summary>
 /// <param name="RolesAt">The time of PostgreSQL's clock at which the caller had its roles.</param>
-/// <param name="Ticket">The caller as the framework takes it.</param>
-internal sealed record ReadToken(Caller Caller, DateTime RolesAt, DateTimeOffset ExpiresAt, AuthenticationTicket Ticket);
+internal sealed record ReadToken(Caller Caller, DateTime RolesAt, DateTimeOffset ExpiresAt)
+{
+    private readonly AuthenticationTicket _ticket = TicketOf(Caller);
+
+    /// <summary>The caller as the framework takes it, with the roles that it still has; null if the session was revoked.</summary>
+    /// <exception cref="TimeoutException">The revocations are too old, because PostgreSQL does not answer.</exception>
+    public AuthenticationTicket? TicketNow(Revocations revocations)
+    {
+        if (revocations.Contains(Caller.SessionId!.Value))
+            return null;
+        var roles = revocations.Remaining(Caller.Id, Caller.Roles, RolesAt);
+        return roles == Caller.Roles ? _ticket : TicketOf(new Caller(Caller.Id, Caller.SessionId.Value, roles, Caller.Scopes));
+    }
+
+    private static AuthenticationTicket TicketOf(Caller caller) => new(new ClaimsPrincipal(caller), Caller.AuthenticationScheme);
+}

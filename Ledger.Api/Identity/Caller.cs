@@ -3,12 +3,12 @@ using Ledger.Core.Identity;
 
 namespace Ledger.Api.Identity;
 
-/// <summary>The authenticated caller of a request: a user with a session, or a service account with an API key.</summary>
+/// <summary>The authenticated caller of a request: a user with a session, or a service account.</summary>
 public sealed class Caller : ClaimsIdentity
 {
     /// <summary>A user.</summary>
-    public Caller(Guid id, Guid sessionId, CallerRoles roles)
-        : this(id)
+    public Caller(Guid id, Guid sessionId, CallerRoles roles, CallerScopes scopes = CallerScopes.All)
+        : this(id, scopes)
     {
         SessionId = sessionId;
         Roles = roles;
@@ -18,16 +18,11 @@ public sealed class Caller : ClaimsIdentity
     }
 
     /// <summary>A service account.</summary>
-    public Caller(Guid id, ServiceScopes scopes)
-        : this(id)
-    {
-        Scopes = scopes;
-    }
-
-    private Caller(Guid id)
+    public Caller(Guid id, CallerScopes scopes)
         : base(AuthenticationScheme)
     {
         Id = id;
+        Scopes = scopes;
         AddClaim(new Claim(ClaimTypes.NameIdentifier, id.ToString()));
     }
 
@@ -43,8 +38,8 @@ public sealed class Caller : ClaimsIdentity
     /// <summary>The roles of a user; a service account has none.</summary>
     public CallerRoles Roles { get; }
 
-    /// <summary>The scopes of a service account; a user has none.</summary>
-    public ServiceScopes Scopes { get; }
+    /// <summary>What the credential allows. Only service accounts and tokens of an external provider are limited.</summary>
+    public CallerScopes Scopes { get; }
 
     /// <summary>Whether the caller is a user, who can own accounts.</summary>
     public bool IsUser => SessionId is not null;
@@ -52,13 +47,10 @@ public sealed class Caller : ClaimsIdentity
     public bool IsOperator => Roles.HasFlag(CallerRoles.Operator);
 
     /// <summary>Whether the caller may read other users' data.</summary>
-    public bool ReadsForOthers => Roles != CallerRoles.None || Scopes.HasFlag(ServiceScopes.Read);
+    public bool ReadsForOthers => (!IsUser || Roles != CallerRoles.None) && Scopes.HasFlag(CallerScopes.Read);
 
     /// <summary>Whether the caller may move other users' money.</summary>
-    public bool MovesForOthers => IsOperator || Scopes.HasFlag(ServiceScopes.Transactions);
-
-    /// <summary>Whether the caller may create, change and close users.</summary>
-    public bool ManagesUsers => IsOperator || Scopes.HasFlag(ServiceScopes.Users);
+    public bool MovesForOthers => (!IsUser || IsOperator) && Scopes.HasFlag(CallerScopes.Transactions);
 }
 
 /// <summary>The roles of a caller, as access tokens encode them.</summary>
@@ -72,9 +64,9 @@ public enum CallerRoles : byte
     Auditor = 2,
 }
 
-/// <summary>The scopes of a service account.</summary>
+/// <summary>What the credential of a caller allows. Of users, roles decide as well.</summary>
 [Flags]
-public enum ServiceScopes
+public enum CallerScopes
 {
     None = 0,
     /// <summary><see cref="Core.Identity.Scopes.Read"/>.</summary>
@@ -85,6 +77,10 @@ public enum ServiceScopes
     Transactions = 4,
     /// <summary><see cref="Core.Identity.Scopes.Webhooks"/>.</summary>
     Webhooks = 8,
+    /// <summary><see cref="Core.Identity.Scopes.Admin"/>.</summary>
+    Admin = 16,
+    /// <summary>The credential is not limited.</summary>
+    All = Read | Users | Transactions | Webhooks | Admin,
 }
 
 public static class CallerExtensions
@@ -103,18 +99,19 @@ public static class CallerExtensions
     }
 
     /// <summary>The scopes with these names. An unknown name grants nothing.</summary>
-    public static ServiceScopes ParseScopes(IEnumerable<string> names)
+    public static CallerScopes ParseScopes(IEnumerable<string> names)
     {
-        var scopes = ServiceScopes.None;
+        var scopes = CallerScopes.None;
         foreach (var name in names)
         {
             scopes |= name switch
             {
-                Scopes.Read => ServiceScopes.Read,
-                Scopes.Users => ServiceScopes.Users,
-                Scopes.Transactions => ServiceScopes.Transactions,
-                Scopes.Webhooks => ServiceScopes.Webhooks,
-                _ => ServiceScopes.None,
+                Scopes.Read => CallerScopes.Read,
+                Scopes.Users => CallerScopes.Users,
+                Scopes.Transactions => CallerScopes.Transactions,
+                Scopes.Webhooks => CallerScopes.Webhooks,
+                Scopes.Admin => CallerScopes.Admin,
+                _ => CallerScopes.None,
             };
         }
         return scopes;

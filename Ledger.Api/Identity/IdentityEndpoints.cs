@@ -32,7 +32,7 @@ public static class IdentityEndpoints
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status401Unauthorized);
 
         var own = group.MapGroup("").RequireAuthorization(Policies.User)
-            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status429TooManyRequests);
+            .ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden).ProducesProblem(StatusCodes.Status429TooManyRequests);
         own.MapPost("/logout", LogoutAsync).RequireRateLimiting(RateLimits.PerUser).WithName("Logout")
             .WithSummary("Log out of one session or of all")
             .WithDescription("Ends the session of the refresh token, or without a body all of the caller's sessions. Their access tokens are refused within seconds. 401 `invalid_token` if that ends no session: the token is unknown, spent or another user's.");
@@ -208,5 +208,5 @@ public sealed record PasswordRequest(
 public sealed record TokenResponse(string TokenType, string AccessToken, int ExpiresIn, string RefreshToken);
 
 /// <summary>The caller with its roles; every user has the role <c>user</c>.</summary>
-/// <param name="Email">Null if an operator or a service removed it.</param>
+/// <param name="Email">Null for a user without an e-mail address.</param>
 public sealed record MeResponse(Guid UserId, string? Email, IReadOnlyList<string> Roles);

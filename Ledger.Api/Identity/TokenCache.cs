@@ -3,19 +3,19 @@ using System.Collections.Concurrent;
 namespace Ledger.Api.Identity;
 
 /// <summary>
-/// Decrypted access tokens, so that a client's next request need not decrypt again. Only genuine tokens are cached. The cache has two
+/// Access tokens that were checked, so that a client's next request need not check again. Only genuine tokens are cached. The cache has two
 /// generations and drops the older one when the younger is full, so it is bounded and keeps tokens in use.
 /// </summary>
-internal sealed class TokenCache
+internal sealed class TokenCache<TToken> where TToken : class
 {
     private const int Generation = 16_384;
 
     private readonly Lock _turning = new();
-    private volatile ConcurrentDictionary<string, ReadToken> _young = new(StringComparer.Ordinal);
-    private volatile ConcurrentDictionary<string, ReadToken> _old = new(StringComparer.Ordinal);
+    private volatile ConcurrentDictionary<string, TToken> _young = new(StringComparer.Ordinal);
+    private volatile ConcurrentDictionary<string, TToken> _old = new(StringComparer.Ordinal);
     private int _count;
 
-    public ReadToken? Find(string token)
+    public TToken? Find(string token)
     {
         if (_young.TryGetValue(token, out var found))
             return found;
@@ -25,9 +25,16 @@ internal sealed class TokenCache
         return found;
     }
 
-    public void Add(string token, ReadToken read)
+    /// <summary>Adds a token, or replaces what is cached of it.</summary>
+    public void Add(string token, TToken read)
     {
-        if (!_young.TryAdd(token, read) || Interlocked.Increment(ref _count) < Generation)
+        var young = _young;
+        if (!young.TryAdd(token, read))
+        {
+            young[token] = read;
+            return;
+        }
+        if (Interlocked.Increment(ref _count) < Generation)
             return;
         lock (_turning)
         {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Ledger.Api.Edge;
+using Ledger.Api.Oidc;
 using Ledger.Api.Transactions;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Mvc;
@@ -45,13 +46,26 @@ public static class OpenApiDocument
                 Scheme = "bearer",
                 Description = "The `accessToken` of POST /api/v1/identity/login, or an API key of a service account (`lk_…`).",
             };
+            if (ProviderOf(context.ApplicationServices) is { } provider)
+            {
+                document.Components.SecuritySchemes["oidc"] = new OpenApiSecurityScheme
+                {
+                    Type = SecuritySchemeType.OpenIdConnect,
+                    OpenIdConnectUrl = new Uri($"{provider.TrimEnd('/')}/.well-known/openid-configuration"),
+                    Description = $"An access token of {provider}.",
+                };
+            }
             return Task.CompletedTask;
         });
         options.AddOperationTransformer((operation, context, _) =>
         {
             var metadata = context.Description.ActionDescriptor.EndpointMetadata;
             if (metadata.OfType<IAuthorizeData>().Any() && !metadata.OfType<IAllowAnonymous>().Any())
-                operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("bearer", context.Document)] = [] }];
+            {
+                operation.Security = [Requirement("bearer")];
+                if (ProviderOf(context.ApplicationServices) is not null)
+                    operation.Security.Add(Requirement("oidc"));
+            }
             if (metadata.OfType<AcceptsCommandHeaders>().Any())
             {
                 operation.Parameters ??= [];
@@ -60,6 +74,8 @@ public static class OpenApiDocument
             }
             OpenApiExamples.AddTo(operation, $"/{context.Description.RelativePath?.TrimEnd('/')}");
             return Task.CompletedTask;
+
+            OpenApiSecurityRequirement Requirement(string scheme) => new() { [new OpenApiSecuritySchemeReference(scheme, context.Document)] = [] };
         });
         options.CreateSchemaReferenceId = type => type.Type == typeof(JsonElement) || type.Type == typeof(JsonElement?) ? null : OpenApiOptions.CreateDefaultSchemaReferenceId(type);
         options.AddSchemaTransformer((schema, context, _) =>
@@ -71,6 +87,10 @@ public static class OpenApiDocument
             return Task.CompletedTask;
         });
     });
+
+    // Null without an external provider.
+    private static string? ProviderOf(IServiceProvider services) =>
+        services.GetRequiredService<IOptions<OidcSettings>>().Value.Authority is { Length: > 0 } authority ? authority : null;
 
     private static OpenApiParameter Header(string name) => new()
     {

@@ -122,7 +122,8 @@ public static class TransactionEndpoints
         string? onBehalfOf = null)
     {
         var caller = context.Caller();
-        if (onBehalfOf is null && !caller.IsUser)
+        // Without the scope to read, a caller reads the outcome of the commands that it sent.
+        if (onBehalfOf is null && !(caller.IsUser && caller.Scopes.HasFlag(CallerScopes.Read)))
             return await AnswerAsync(await queries.FindSentAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken);
 
         var (acting, problem) = await users.ReadAsync(context, onBehalfOf);

@@ -3,7 +3,7 @@ using NpgsqlTypes;
 
 namespace Ledger.Core.Identity;
 
-/// <summary>What a service account may do, by its names in <c>identity.services</c>.</summary>
+/// <summary>What a service account, or a token of an external provider, allows. The names of <c>identity.services</c>.</summary>
 public static class Scopes
 {
     /// <summary>Reads any user's data and the feed.</summary>
@@ -15,7 +15,10 @@ public static class Scopes
     /// <summary>Manages webhooks.</summary>
     public const string Webhooks = "webhooks";
 
-    /// <summary>All scopes.</summary>
+    /// <summary>Administers. Only in tokens of users with a role: no service account has it.</summary>
+    public const string Admin = "admin";
+
+    /// <summary>The scopes of service accounts.</summary>
     public static IReadOnlyList<string> All { get; } = [Read, Users, Transactions, Webhooks];
 }
 

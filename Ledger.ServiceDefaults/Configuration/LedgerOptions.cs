@@ -17,7 +17,7 @@ public static class LedgerOptions
     /// </remarks>
     public static IReadOnlySet<string> Sections { get; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase)
     {
-        "Audit", "Gateway", "Http", "Identity", "Journal", "Metrics", "RateLimit", "SelfServiceDepositLimit", "SelfServiceDeposits", "Telemetry", "Verification", "Worker",
+        "Audit", "Gateway", "Http", "Identity", "Journal", "Metrics", "Oidc", "RateLimit", "SelfServiceDepositLimit", "SelfServiceDeposits", "Telemetry", "Verification", "Worker",
     };
 
     /// <summary>

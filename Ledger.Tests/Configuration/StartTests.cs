@@ -25,6 +25,16 @@ public sealed class StartTests
     [InlineData("Ledger.Api", "Ledger__Identity__PasswordIterations", "1", "PasswordIterations")]
     [InlineData("Ledger.Api", "Ledger__Identity__PaswordIterations", "210000", "PaswordIterations")]
     [InlineData("Ledger.Api", "Ledger__RateLimits__Enabled", "false", "Ledger__RateLimits")]
+    // Also the only option of the provider that is given.
+    [InlineData("Ledger.Api", "Ledger__Oidc__Audience", "ledger", "Ledger__Oidc__Authority")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__CreateUsers", "true", "Ledger__Oidc__Authority")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__CreateUsers", "perhaps", "CreateUsers")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__Authority", "login.example.com", "Ledger__Oidc__Authority")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__Authority", "http://login.example.com", "Ledger__Oidc__Authority")]
+    // Not even this machine, outside Development.
+    [InlineData("Ledger.Api", "Ledger__Oidc__Authority", "http://127.0.0.1:1", "Ledger__Oidc__Authority")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__Authority", "https://login.example.com", "Ledger__Oidc__Audience")]
+    [InlineData("Ledger.Api", "Ledger__Oidc__Autority", "https://login.example.com", "Autority")]
     [InlineData("Ledger.Worker", "Ledger__SelfServiceDeposit", "false", "Ledger__SelfServiceDeposit")]
     [InlineData("Ledger.Api", "ConnectionStrings__ledgerdb", "", "ConnectionStrings__ledgerdb")]
     [InlineData("Ledger.Api", "ConnectionStrings__messaging", null, "ConnectionStrings__messaging")]

@@ -1,3 +1,4 @@
+using Ledger.Api.Identity;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Routing;
@@ -42,6 +43,14 @@ public sealed class RouteTests
             if (route.RoutePattern.RawText != "/api/v1/currencies")
                 Assert.True(route.Metadata.GetMetadata<EnableRateLimitingAttribute>() is not null, $"{route.RoutePattern.RawText} has no rate limit.");
         }
+    }
+
+    [Fact]
+    public void Token_without_scopes_is_allowed_its_own_login_only()
+    {
+        var caller = new Caller(Guid.NewGuid(), Guid.NewGuid(), CallerRoles.Operator, CallerScopes.None);
+        var open = Routes().Where(route => route.Metadata.GetMetadata<IAllowAnonymous>() is null && Policies.MissingScopes(caller, route).Count == 0);
+        Assert.Equal(["/api/v1/identity/logout", "/api/v1/identity/me", "/api/v1/identity/password"], open.Select(route => route.RoutePattern.RawText!).Distinct().Order(StringComparer.Ordinal));
     }
 
     // Of the application as it is built, without starting it.

@@ -69,11 +69,13 @@ create table identity.user_claims (
 );
 create index user_claims_user on identity.user_claims (user_id);
 
+-- Users of external OpenID Connect providers, by issuer and subject. roles_at is the time of the token that the roles come from.
 create table identity.user_logins (
     login_provider        text not null,
-    provider_key          text not null,
+    provider_key          text not null check (length(provider_key) between 1 and 255),
     provider_display_name text,
     user_id               uuid not null references identity.users,
+    roles_at              timestamptz,
     primary key (login_provider, provider_key)
 );
 

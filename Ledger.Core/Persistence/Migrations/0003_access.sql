@@ -254,3 +254,59 @@ create policy of_staff on ledger.pending_commands for select to ledger_api using
 create policy by_operator on ledger.pending_commands for update to ledger_api
     using (failure is not null and (select identity.is_operator(ledger.caller()))) with check (true);
 grant update (due_at, relays, failure, failed_at, ends_at) on ledger.pending_commands to ledger_api;
+
+-- Users of external OpenID Connect providers. The API reads their logins, and makes them by these functions: it cannot give an existing
+-- user another login, nor a role to a user with a password.
+grant select on identity.user_logins to ledger_api;
+
+-- The user of a provider's subject, which is made if there is none. An e-mail address that another user has stays with that user.
+create function identity.add_login(provider text, subject text, new_id uuid, new_email text, new_key text) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+    holder uuid;
+begin
+    insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp)
+    values (new_id, new_email, new_key, new_email, new_key, new_email is not null, pg_catalog.gen_random_uuid()::text)
+    on conflict do nothing;
+    if not found then
+        insert into identity.users (id, security_stamp) values (new_id, pg_catalog.gen_random_uuid()::text);
+    end if;
+    -- Of two first requests at once one waits here, until the other has committed.
+    insert into identity.user_logins (login_provider, provider_key, user_id) values (provider, subject, new_id) on conflict do nothing;
+    if not found then
+        delete from identity.users u where u.id = new_id;
+    end if;
+    select l.user_id into strict holder from identity.user_logins l where l.login_provider = provider and l.provider_key = subject;
+    return holder;
+end $$;
+
+-- Gives a provider's user exactly the roles of a token, and writes audit entries of the differences. A token that is older than the
+-- one that the roles come from changes nothing.
+create function identity.set_roles_of_login(provider text, subject text, names text[], issued_at timestamptz) returns void
+language plpgsql strict security definer set search_path = '' as $$
+declare
+    holder uuid;
+begin
+    -- In this order identity.close_user locks too.
+    lock table identity.user_roles in row exclusive mode;
+    update identity.user_logins l set roles_at = issued_at
+    where l.login_provider = provider and l.provider_key = subject and coalesce(l.roles_at <= issued_at, true)
+        and exists (select from identity.users u where u.id = l.user_id and u.password_hash is null)
+    returning l.user_id into holder;
+    if holder is null then
+        return;
+    end if;
+    with taken as (
+        delete from identity.user_roles ur using identity.roles r
+        where ur.user_id = holder and r.id = ur.role_id and r.name <> all (names) returning r.name),
+    given as (
+        insert into identity.user_roles (user_id, role_id) select holder, r.id from identity.roles r where r.name = any (names)
+        on conflict do nothing returning role_id)
+    insert into identity.audit (actor_kind, action, subject, details)
+    select 'nobody', changed.action, holder::text, json_build_object('role', changed.name, 'provider', provider)
+    from (
+        select 'role_revoked' as action, t.name from taken t
+        union all select 'role_granted', r.name from given g join identity.roles r on r.id = g.role_id) changed;
+end $$;
+revoke execute on function identity.add_login(text, text, uuid, text, text), identity.set_roles_of_login(text, text, text[], timestamptz) from public;
+grant execute on function identity.add_login(text, text, uuid, text, text), identity.set_roles_of_login(text, text, text[], timestamptz) to ledger_api;
