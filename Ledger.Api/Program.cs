@@ -1,3 +1,4 @@
+using Ledger.Api.Accounts;
 using Ledger.Api.Audit;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
@@ -36,6 +37,7 @@ namespace Ledger.Api
             builder.AddJson();
             builder.AddIdentity();
             builder.AddCurrencies();
+            builder.AddStatements();
             builder.AddTransactions();
             builder.AddJournal();
             builder.AddOpenApiDocument();
@@ -55,6 +57,7 @@ namespace Ledger.Api
             var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
             api.MapBalances();
+            api.MapStatements();
             api.MapTransactions();
             api.MapFailedCommands();
             api.MapJournal();
