@@ -37,18 +37,27 @@ public static class DatabaseCalls
     /// Runs statements that read for one user, in one round trip; row-level security limits them to that user's rows, if the caller
     /// may read them. The reader stands before the first row of the first statement.
     /// </summary>
-    public static async Task<NpgsqlDataReader> ReadForAsync(
-        this NpgsqlDataSource database, Acting acting, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements)
+    public static Task<NpgsqlDataReader> ReadForAsync(
+        this NpgsqlDataSource database, Acting acting, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements) =>
+        ReadAsync(database, [DatabaseRoles.ActFor(acting.Caller, acting.User)], statements, cancellationToken);
+
+    /// <summary>Runs statements that read everybody's rows, like <see cref="ReadForAsync"/>; they find none if the caller may not read for others.</summary>
+    public static Task<NpgsqlDataReader> ReadEverythingAsync(
+        this NpgsqlDataSource database, Guid caller, CancellationToken cancellationToken, params NpgsqlBatchCommand[] statements) =>
+        ReadAsync(database, [DatabaseRoles.ActFor(caller), DatabaseRoles.ReadEverything()], statements, cancellationToken);
+
+    private static async Task<NpgsqlDataReader> ReadAsync(
+        NpgsqlDataSource database, NpgsqlBatchCommand[] settings, NpgsqlBatchCommand[] statements, CancellationToken cancellationToken)
     {
         // Not disposed here: the reader uses the batch, and returns the connection when it is disposed.
         var batch = database.CreateBatch();
-        batch.BatchCommands.Add(DatabaseRoles.ActFor(acting.Caller, acting.User));
-        foreach (var statement in statements)
+        foreach (var statement in settings.Concat(statements))
             batch.BatchCommands.Add(statement);
         var reader = await batch.ExecuteReaderAsync(cancellationToken);
         try
         {
-            await reader.NextResultAsync(cancellationToken);
+            foreach (var _ in settings)
+                await reader.NextResultAsync(cancellationToken);
             return reader;
         }
         catch

@@ -1,3 +1,4 @@
+using Ledger.Api.Accounts;
 using Ledger.Api.Audit;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
@@ -38,6 +39,7 @@ namespace Ledger.Api
             builder.AddIdentity();
             builder.AddOidc();
             builder.AddCurrencies();
+            builder.AddStatements();
             builder.AddTransactions();
             builder.AddJournal();
             builder.AddOpenApiDocument();
@@ -57,6 +59,7 @@ namespace Ledger.Api
             var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
             api.MapBalances();
+            api.MapStatements();
             api.MapTransactions();
             api.MapFailedCommands();
             api.MapJournal();

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Ledger.Api.Accounts;
 using Ledger.Api.Edge;
 using Ledger.Api.Oidc;
+using Ledger.Api.Requests;
 using Ledger.Api.Transactions;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Mvc;
@@ -72,6 +74,15 @@ public static class OpenApiDocument
                 operation.Parameters.Add(Header("Idempotency-Key"));
                 operation.Parameters.Add(Header("Prefer"));
             }
+            if (metadata.OfType<AnswersCsv>().Any())
+                operation.Responses!["200"].Content!["text/csv"] = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String } };
+            foreach (var keyed in (operation.Parameters ?? []).OfType<OpenApiParameter>().Where(parameter => parameter is { In: ParameterLocation.Query, Name: QueryParameters.Metadata }))
+            {
+                // metadata[key]=value
+                keyed.Style = ParameterStyle.DeepObject;
+                keyed.Explode = true;
+                keyed.Schema = new OpenApiSchema { Type = JsonSchemaType.Object, AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.String } };
+            }
             OpenApiExamples.AddTo(operation, $"/{context.Description.RelativePath?.TrimEnd('/')}");
             return Task.CompletedTask;
 
@@ -116,7 +127,7 @@ public static class OpenApiDocument
 
         switch (context.JsonPropertyInfo?.Name)
         {
-            case "amount" or "posted" or "held" or "available" or "balanceAfter":
+            case "amount" or "posted" or "held" or "available" or "balanceAfter" or "openingBalance" or "closingBalance":
                 schema.Format = "decimal";
                 schema.Pattern = context.JsonPropertyInfo.DeclaringType.Name.EndsWith("Request", StringComparison.Ordinal)
                     ? @"^[0-9]+(\.[0-9]+)?$"

@@ -19,7 +19,7 @@ internal static class OpenApiExamples
         var known = Find("operations", operation.OperationId!);
         foreach (var parameter in (operation.Parameters ?? []).OfType<OpenApiParameter>())
         {
-            Describe(parameter);
+            Describe(parameter, known?["parameters"]?[parameter.Name!]?.AsObject() ?? Find("parameters", parameter.Name!));
             if (parameter.In == ParameterLocation.Path)
                 path = Regex.Replace(path, $$"""\{{{Regex.Escape(parameter.Name!)}}(:[^}]*)?\}""", parameter.Example?.ToString() ?? "");
         }
@@ -37,6 +37,10 @@ internal static class OpenApiExamples
                     content.Examples = Examples(CodesOf(known, status, operation.RequestBody is not null)
                         .Select(code => KeyValuePair.Create<string, JsonNode>(code, ProblemOf(code, path, known))));
                 }
+                else if (known?["responses"]?[$"{status} {mediaType}"] is { } file)
+                {
+                    content.Example = file.DeepClone();
+                }
                 else if (known?["responses"]?[status] is { } answer)
                 {
                     content.Example = answer.DeepClone();
@@ -50,9 +54,9 @@ internal static class OpenApiExamples
         }
     }
 
-    private static void Describe(OpenApiParameter parameter)
+    private static void Describe(OpenApiParameter parameter, JsonObject? known)
     {
-        if (Find("parameters", parameter.Name!) is not { } known)
+        if (known is null)
             return;
         parameter.Description ??= (string?)known["description"];
         // API explorers send the example of an optional parameter, so only path parameters have one.

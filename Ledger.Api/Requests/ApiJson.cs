@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Ledger.Api.Accounts;
 using Ledger.Api.Audit;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
@@ -27,6 +28,7 @@ namespace Ledger.Api.Requests;
 [JsonSerializable(typeof(JournalProofResponse))]
 [JsonSerializable(typeof(FailedCommandList))]
 [JsonSerializable(typeof(BalancesResponse))]
+[JsonSerializable(typeof(StatementPage))]
 [JsonSerializable(typeof(CurrenciesResponse))]
 [JsonSerializable(typeof(RegisterRequest))]
 [JsonSerializable(typeof(RegisterResponse))]

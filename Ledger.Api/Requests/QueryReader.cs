@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Ledger.Api.Errors;
+using Ledger.Api.Transactions;
+using Ledger.Core.Currencies;
 
 namespace Ledger.Api.Requests;
 
@@ -43,6 +45,50 @@ public sealed partial class QueryReader
     /// <param name="known">The names that <paramref name="parse"/> knows.</param>
     public T? Named<T>(string name, string? text, TryParse<T> parse, IEnumerable<string> known) where T : struct =>
         Read(name, text, parse, $"Must be one of: {string.Join(", ", known)}.");
+
+    /// <summary>A text that the stored text must equal.</summary>
+    public string? Text(string name, string? text, int maxLength)
+    {
+        if (text is null)
+            return null;
+        if ((text.Length == 0 ? $"Is empty. Must be text of 1 to {maxLength} characters." : Sent.TextError(text, maxLength)) is not { } error)
+            return text;
+        Errors[name] = [error];
+        return null;
+    }
+
+    /// <summary>The parameters <c>metadata[key]</c>, all of which must match; null without any.</summary>
+    /// <param name="plain">The parameter <c>metadata</c> without a key, which is refused.</param>
+    public Dictionary<string, string>? Metadata(string? plain, IQueryCollection query)
+    {
+        const string Name = QueryParameters.Metadata;
+        if (plain is not null)
+            Errors[Name] = ["Needs a key. Write metadata[key]=value, once per key."];
+        Dictionary<string, string>? metadata = null;
+        foreach (var (name, values) in query)
+        {
+            if (QueryParameters.KeyOf(name, Name) is not { } key)
+                continue;
+            metadata ??= [];
+            metadata[key] = values.ToString();
+        }
+        if (metadata is not null && CommandReader.MetadataError(metadata) is { } error)
+            Errors[Name] = [error];
+        return metadata;
+    }
+
+    /// <summary>An amount in major units of a currency, as minor units.</summary>
+    public long? Amount(string name, string? text, Currency currency)
+    {
+        if (text is null)
+            return null;
+        if (currency.ParseAmount(text, out var minorUnits) is not AmountError.None and var error)
+        {
+            Errors[name] = [CommandReader.AmountMessage(error, text, currency)];
+            return null;
+        }
+        return minorUnits;
+    }
 
     /// <summary>The parameter <c>limit</c> of a list: 1 to 1000, 50 by default.</summary>
     public int PageSize(string? text) =>

@@ -15,7 +15,7 @@ namespace Ledger.Api.Transactions;
 /// <summary>Validates a request and turns it into a command. A request that is refused here leaves no trace in the ledger.</summary>
 public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, AddressLimit addresses, SelfServiceDeposits selfService, TimeProvider clock)
 {
-    private const int MaxReference = 255;
+    internal const int MaxReference = 255;
     private const int MaxMetadataEntries = 50;
     private const int MaxMetadataKey = 40;
     private const int MaxMetadataValue = 500;
@@ -120,20 +120,17 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             : (recipient, null);
     }
 
-    private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => error switch
+    private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => Problem.Invalid(
+        context, new Dictionary<string, string[]> { ["amount"] = [AmountMessage(error, amount, currency)] },
+        error == AmountError.TooPrecise ? "amount_precision" : "validation_failed");
+
+    /// <summary>What is wrong with an amount that a client sent.</summary>
+    internal static string AmountMessage(AmountError error, string amount, Currency currency) => error switch
     {
-        AmountError.TooPrecise => Problem.Invalid(context, new Dictionary<string, string[]>
-        {
-            ["amount"] = [$"{Sent.Quoted(amount)} has too many decimal places: {currency.Code} has {currency.Exponent}."],
-        }, "amount_precision"),
-        AmountError.OutOfRange => Problem.Invalid(context, new Dictionary<string, string[]>
-        {
-            ["amount"] = [$"{Sent.Quoted(amount)} is out of range. Must be above zero and at most {currency.FormatAmount(Currency.MaxAmount)} {currency.Code}."],
-        }),
-        _ => Problem.Invalid(context, new Dictionary<string, string[]>
-        {
-            ["amount"] = [$"{Sent.Quoted(amount)} is not an amount. Must be a decimal number in digits with a point, such as \"12.34\": no sign, exponent or grouping."],
-        }),
+        AmountError.TooPrecise => $"{Sent.Quoted(amount)} has too many decimal places: {currency.Code} has {currency.Exponent}.",
+        AmountError.OutOfRange =>
+            $"{Sent.Quoted(amount)} is out of range. Must be above zero and at most {currency.FormatAmount(Currency.MaxAmount)} {currency.Code}.",
+        _ => $"{Sent.Quoted(amount)} is not an amount. Must be a decimal number in digits with a point, such as \"12.34\": no sign, exponent or grouping.",
     };
 
     internal static string? MetadataError(Dictionary<string, string> metadata)

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Api.Limits;
@@ -37,7 +38,10 @@ public static class TransactionEndpoints
             .WithSummary("List a user's transactions")
             .WithDescription(
                 "Pending transactions come first, then decided ones, the newest decision first. The list has the user's own transactions, "
-                + "including pending and rejected ones, and the transfers that the user received. The user is the caller, or the one in `onBehalfOf`.")
+                + "including pending and rejected ones, and the transfers that the user received. The user is the caller, or the one in `onBehalfOf`.\n\n"
+                + "Filters combine. `minAmount` and `maxAmount` need `currency`. A search by `metadata[key]` finds the transactions that the user sent: a recipient does "
+                + "not see the sender's metadata. With `reference` or `metadata[key]` and without `onBehalfOf`, service accounts with scope read, operators and auditors "
+                + "find the decided transactions of all users, with all entries.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
         group.MapGet("/transactions/{id:guid}", GetAsync).RequireAuthorization(Policies.ReadOrMove).WithName("GetTransaction")
             .WithSummary("Get a transaction")
@@ -88,13 +92,17 @@ public static class TransactionEndpoints
         [AsParameters] TransactionListQuery query, HttpContext context, OnBehalfOf users, TransactionQueries queries, CurrencyCatalog catalog,
         CancellationToken cancellationToken, string? onBehalfOf = null)
     {
+        var isSearch = query.Reference is not null || query.Metadata is not null || context.Request.Query.Keys.Any(name => QueryParameters.KeyOf(name, QueryParameters.Metadata) is not null);
+        if (onBehalfOf is null && isSearch && context.Caller().ReadsForOthers)
+            return await ListOfAsync(null, query, context, queries, catalog, cancellationToken);
         var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
         return problem is not null ? problem : await ListOfAsync(acting, query, context, queries, catalog, cancellationToken);
     }
 
     /// <summary>A page of a user's transactions. The caller of this method checks the right to read them.</summary>
+    /// <param name="acting">Null: of everybody's decided transactions.</param>
     internal static async Task<Results<Ok<TransactionPage>, ProblemHttpResult>> ListOfAsync(
-        Acting acting, TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
+        Acting? acting, TransactionListQuery query, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog,
         CancellationToken cancellationToken)
     {
         var reader = new QueryReader();
@@ -105,16 +113,53 @@ public static class TransactionEndpoints
             reader.Named<TransactionStatus>("status", query.Status, TransactionNames.TryParseStatus, Enum.GetValues<TransactionStatus>().Select(status => status.Name())),
             reader.Time("from", query.From),
             reader.Time("to", query.To),
-            reader.Named<TransactionTime>("by", query.By, TransactionTimes.TryParse, TransactionTimes.Names) ?? TransactionTime.Posted);
+            reader.Named<TransactionTime>("by", query.By, TransactionTimes.TryParse, TransactionTimes.Names) ?? TransactionTime.Posted,
+            reader.Text("reference", query.Reference, CommandReader.MaxReference),
+            reader.Metadata(query.Metadata, context.Request.Query) is { } metadata ? JsonSerializer.Serialize(metadata, ApiJson.Default.DictionaryStringString) : null,
+            null, null);
         var pageSize = reader.PageSize(query.Limit);
+        if (query.MinAmount is not null || query.MaxAmount is not null)
+            filter = await WithAmountsAsync(filter, query, reader, catalog, cancellationToken);
+        if (acting is null && filter.Status == TransactionStatus.Pending)
+            reader.Errors["status"] = ["\"pending\" was sent. A search in the transactions of all users finds decided ones only: name a user in onBehalfOf."];
         if (reader.Errors.Count > 0)
             return Problem.Invalid(context, reader.Errors);
 
-        var transactions = await queries.ListAsync(acting, filter, pageSize + 1, cancellationToken);
+        var transactions = acting is { } user
+            ? await queries.ListAsync(user, filter, pageSize + 1, cancellationToken)
+            : await queries.SearchAsync(context.Caller().Id, filter, pageSize + 1, cancellationToken);
         var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
-        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, acting.User, currencies.GetValueOrDefault(t.Currency) ?? Currency.Unknown(t.Currency))).ToList();
+        var page = transactions.Take(pageSize).Select(ResponseOf).ToList();
         var next = transactions.Count > pageSize ? transactions[pageSize - 1] : null;
         return TypedResults.Ok(new TransactionPage(page, next is null ? null : new TransactionPlace(next.DecidedAt, next.Id).ToString()));
+
+        TransactionResponse ResponseOf(Transaction transaction)
+        {
+            var currency = currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency);
+            return acting is { User: var viewer } ? TransactionResponse.Of(transaction, viewer, currency) : TransactionResponse.OfAll(transaction, currency);
+        }
+    }
+
+    private static async Task<TransactionFilter> WithAmountsAsync(
+        TransactionFilter filter, TransactionListQuery query, QueryReader reader, CurrencyCatalog catalog, CancellationToken cancellationToken)
+    {
+        if (query.Currency is null)
+        {
+            reader.Errors["currency"] = ["Is required with minAmount and maxAmount: an ISO 4217 code, such as USD."];
+            return filter;
+        }
+        // A malformed code is an error already.
+        if (filter.Currency is null)
+            return filter;
+        if (!(await catalog.GetAsync([filter.Currency], cancellationToken)).TryGetValue(filter.Currency, out var currency))
+        {
+            reader.Errors["currency"] = [$"{Sent.Quoted(filter.Currency)} is not a currency of this ledger. minAmount and maxAmount need one that is."];
+            return filter;
+        }
+        filter = filter with { MinAmount = reader.Amount("minAmount", query.MinAmount, currency), MaxAmount = reader.Amount("maxAmount", query.MaxAmount, currency) };
+        if (filter.MinAmount > filter.MaxAmount)
+            reader.Errors["minAmount"] = [$"{Sent.Quoted(query.MinAmount!)} is more than maxAmount."];
+        return filter;
     }
 
     private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> GetAsync(

@@ -75,49 +75,9 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private async Task<IReadOnlyList<Transaction>> ListDecidedAsync(
         Acting acting, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
-        // The list is in the order of the time of posting: by it, from and to bound the index scans.
-        static string Filter(string time) => $"""
-                    and ($4::text is null or t.currency = $4)
-                    and ($5::text is null or t.kind = $5)
-                    and ($7::timestamptz is null or {time} >= $7)
-                    and ($8::timestamptz is null or {time} < $8)
-            """;
-        var isByCreation = filter.By == TransactionTime.Created;
-        // Posted transactions by the entries of each account, and rejected ones by their owner: each index scan ends when the page is
-        // full, and does not start if the filter excludes its status.
-        var list = new NpgsqlBatchCommand($"""
-            with page as (
-                (select e.id, e.decided_at
-                from ledger.accounts a
-                cross join lateral (
-                    select t.id, e.posted_at as decided_at
-                    from ledger.entries e join ledger.transactions t on t.id = e.transaction_id
-                    where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
-                    and ($6::text is null or $6 = 'posted')
-            {Filter(isByCreation ? "t.created_at" : "e.posted_at")}
-                    order by e.posted_at desc, e.transaction_id desc limit $9) e
-                where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
-                union
-                (select t.id, t.decided_at
-                from ledger.transactions t
-                where t.owner_id = $1 and t.status <> 'posted' and (t.decided_at, t.id) < ($2, $3)
-                    and ($6::text is null or $6 = t.status)
-            {Filter(isByCreation ? "t.created_at" : "t.decided_at")}
-                order by t.decided_at desc, t.id desc limit $9)
-                order by decided_at desc, id desc limit $9)
-            select {TransactionReader.Columns}
-            from page join ledger.transactions t on t.id = page.id
-            order by page.decided_at desc, page.id desc
-            """);
-        var place = filter.After is { DecidedAt: not null } after ? after : TransactionPlace.FirstDecided;
-        list.Parameters.Add(new() { Value = acting.User });
-        list.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = place.DecidedAt!.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
-        list.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = place.Id });
-        AddFilter(list.Parameters, filter, limit);
-
         var transactions = new List<Transaction>();
         var entries = new Dictionary<Guid, List<Entry>>();
-        await using (var reader = await database.ReadForAsync(acting, cancellationToken, list))
+        await using (var reader = await database.ReadForAsync(acting, cancellationToken, PageOf(acting.User, filter, limit)))
         {
             while (await reader.ReadAsync(cancellationToken))
                 transactions.Add(TransactionReader.Read(reader, entries[reader.GetGuid(0)] = new(1)));
@@ -135,6 +95,135 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return transactions;
     }
 
+    /// <summary>A page of everybody's decided transactions with a reference or metadata, the newest decision first, for callers who may read everything.</summary>
+    public async Task<IReadOnlyList<Transaction>> SearchAsync(Guid caller, TransactionFilter filter, int limit, CancellationToken cancellationToken)
+    {
+        var transactions = new List<Transaction>();
+        var entries = new Dictionary<Guid, List<Entry>>();
+        await using (var reader = await database.ReadEverythingAsync(caller, cancellationToken, PageOfEverybody(filter, limit)))
+        {
+            while (await reader.ReadAsync(cancellationToken))
+                transactions.Add(TransactionReader.Read(reader, entries[reader.GetGuid(0)] = new(2)));
+        }
+
+        var read = new NpgsqlBatchCommand(TransactionReader.Entries) { Parameters = { new() { Value = entries.Keys.ToArray() } } };
+        await using (var reader = await database.ReadEverythingAsync(caller, cancellationToken, read))
+        {
+            while (await reader.ReadAsync(cancellationToken))
+                entries[reader.GetGuid(0)].Add(TransactionReader.ReadEntry(reader));
+        }
+        return transactions;
+    }
+
+    /// <summary>The decided transactions of a page of a user's list.</summary>
+    internal static NpgsqlBatchCommand PageOf(Guid user, TransactionFilter filter, int limit)
+    {
+        var list = new NpgsqlBatchCommand { Parameters = { new() { Value = user } } };
+        AddPlace(list.Parameters, filter);
+        AddFilter(list.Parameters, filter, limit);
+        var search = Search(list.Parameters, filter);
+        var time = ColumnOf(filter.By);
+        // Posted transactions by the entries of each account, and rejected ones by their owner: each index scan ends when the page is
+        // full, and does not start if the filter excludes its status.
+        var walk = $"""
+            (select e.id, e.decided_at
+            from ledger.accounts a
+            cross join lateral (
+                select t.id, e.posted_at as decided_at
+                from ledger.entries e
+                cross join lateral (
+                    select t.id from ledger.transactions t
+                    where t.id = e.transaction_id {Filter(time ?? "e.posted_at")} {search} offset 0) t
+                where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
+                    and ($6::text is null or $6 = 'posted')
+                    {(time is null ? "and ($7::timestamptz is null or e.posted_at >= $7) and ($8::timestamptz is null or e.posted_at < $8)" : "")}
+                    {(filter.Reference is null ? "" : "and (select ledger.is_common_reference($10))")}
+                order by e.posted_at desc, e.transaction_id desc limit $9) e
+            where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
+            union
+            (select t.id, t.decided_at
+            from ledger.transactions t
+            where t.owner_id = $1 and t.status <> 'posted' and (t.decided_at, t.id) < ($2, $3)
+                and ($6::text is null or $6 = t.status)
+                {Filter(time ?? "t.decided_at")} {search}
+            order by t.decided_at desc, t.id desc limit $9)
+            """;
+        // By its own index: metadata of the owner's, and a reference that few transactions have. The planner does not choose, because
+        // row-level security hides from it how many rows a user has.
+        var found = $"""
+            (select t.id, t.decided_at
+            from ledger.transactions t
+            where (t.decided_at, t.id) < ($2, $3) and ($6::text is null or $6 = t.status)
+                and (t.owner_id = $1 or t.account_ids && array(select a.id from ledger.accounts a where a.owner_id = $1 and a.kind = 'user'))
+                {(filter.Metadata is null ? "and not (select ledger.is_common_reference($10))" : "")}
+                {Filter(time ?? "t.decided_at")} {search}
+            order by t.decided_at desc, t.id desc limit $9)
+            """;
+        var sources = filter.Metadata is not null ? found
+            : filter.Reference is not null ? $"{walk} union {found}"
+            : walk;
+        list.CommandText = $"""
+            with page as (select p.id, p.decided_at from ({sources}) p order by p.decided_at desc, p.id desc limit $9)
+            select {TransactionReader.Columns}
+            from page join ledger.transactions t on t.id = page.id
+            order by page.decided_at desc, page.id desc
+            """;
+        return list;
+    }
+
+    /// <summary>A page of everybody's decided transactions with a reference or metadata.</summary>
+    internal static NpgsqlBatchCommand PageOfEverybody(TransactionFilter filter, int limit)
+    {
+        // The same numbers as in the list of a user, without a user in $1.
+        var list = new NpgsqlBatchCommand { Parameters = { new() { Value = DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid } } };
+        AddPlace(list.Parameters, filter);
+        AddFilter(list.Parameters, filter, limit);
+        list.CommandText = $"""
+            select {TransactionReader.Columns}
+            from ledger.transactions t
+            where $1::uuid is null and (t.decided_at, t.id) < ($2, $3) and ($6::text is null or $6 = t.status)
+                {Filter(ColumnOf(filter.By) ?? "t.decided_at")} {Search(list.Parameters, filter)}
+            order by t.decided_at desc, t.id desc limit $9
+            """;
+        return list;
+    }
+
+    // The column of a time; null for the time of posting, in whose order the list is: by it, from and to bound the index scans.
+    private static string? ColumnOf(TransactionTime time) => time switch
+    {
+        TransactionTime.Posted => null,
+        TransactionTime.Created => "t.created_at",
+        _ => throw new ArgumentOutOfRangeException(nameof(time), time, "The list knows no such time."),
+    };
+
+    private static string Filter(string time) => $"""
+        and ($4::text is null or t.currency = $4)
+        and ($5::text is null or t.kind = $5)
+        and ($7::timestamptz is null or {time} >= $7)
+        and ($8::timestamptz is null or {time} < $8)
+        """;
+
+    // Conditions that a request does not use are not in the statement, so that the planner finds the index of those that it does.
+    private static string Search(NpgsqlParameterCollection parameters, TransactionFilter filter)
+    {
+        var conditions = "";
+        if (filter.Reference is { } reference)
+            conditions += $" and t.reference = {Add(reference, NpgsqlDbType.Text)}";
+        if (filter.Metadata is { } metadata)
+            conditions += $" and t.id in (select f.id from ledger.transactions_with_metadata({Add(metadata, NpgsqlDbType.Json)}) f(id))";
+        if (filter.MinAmount is { } min)
+            conditions += $" and t.amount >= {Add(min, NpgsqlDbType.Bigint)}";
+        if (filter.MaxAmount is { } max)
+            conditions += $" and t.amount <= {Add(max, NpgsqlDbType.Bigint)}";
+        return conditions;
+
+        string Add(object value, NpgsqlDbType type)
+        {
+            parameters.Add(new() { Value = value, NpgsqlDbType = type });
+            return $"${parameters.Count}";
+        }
+    }
+
     private async Task<IReadOnlyList<Transaction>> ListPendingAsync(
         Acting acting, TransactionFilter filter, int limit, CancellationToken cancellationToken)
     {
@@ -147,16 +236,31 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
                 and ($5::text is null or $5 = 'pending')
                 and ($6::timestamptz is null or p.created_at >= $6)
                 and ($7::timestamptz is null or p.created_at < $7)
+                and ($9::text is null or p.command ->> 'reference' = $9)
+                and ($10::jsonb is null or (p.command ->> 'metadata')::jsonb @> $10)
+                and ($11::bigint is null or (p.command -> 'amount' ->> 'minorUnits')::bigint >= $11)
+                and ($12::bigint is null or (p.command -> 'amount' ->> 'minorUnits')::bigint <= $12)
             order by p.id desc limit $8
             """);
         list.Parameters.Add(new() { Value = acting.User });
         list.Parameters.Add(new() { Value = filter.After?.Id ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
         AddFilter(list.Parameters, filter, limit);
+        list.Parameters.Add(new() { Value = filter.Reference ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
+        list.Parameters.Add(new() { Value = filter.Metadata ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Jsonb });
+        list.Parameters.Add(new() { Value = filter.MinAmount ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint });
+        list.Parameters.Add(new() { Value = filter.MaxAmount ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint });
         var pending = new List<Transaction>();
         await using var reader = await database.ReadForAsync(acting, cancellationToken, list);
         while (await reader.ReadAsync(cancellationToken))
             pending.Add(PendingCommands.Read(reader));
         return pending;
+    }
+
+    private static void AddPlace(NpgsqlParameterCollection parameters, TransactionFilter filter)
+    {
+        var place = filter.After is { DecidedAt: not null } after ? after : TransactionPlace.FirstDecided;
+        parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = place.DecidedAt!.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
+        parameters.Add(new NpgsqlParameter<Guid> { TypedValue = place.Id });
     }
 
     private static void AddFilter(NpgsqlParameterCollection parameters, TransactionFilter filter, int limit)
@@ -191,8 +295,12 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
 /// <param name="From">The earliest time.</param>
 /// <param name="To">The time that the list ends before.</param>
 /// <param name="By">Which time of a transaction <paramref name="From"/> and <paramref name="To"/> mean.</param>
+/// <param name="Metadata">A JSON object of strings, all of which the transaction's metadata has.</param>
+/// <param name="MinAmount">Minor units of <paramref name="Currency"/>.</param>
+/// <param name="MaxAmount">Minor units of <paramref name="Currency"/>.</param>
 public readonly record struct TransactionFilter(
-    TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To, TransactionTime By);
+    TransactionPlace? After, string? Currency, TransactionKind? Kind, TransactionStatus? Status, DateTimeOffset? From, DateTimeOffset? To, TransactionTime By,
+    string? Reference, string? Metadata, long? MinAmount, long? MaxAmount);
 
 /// <summary>A time of a transaction.</summary>
 public enum TransactionTime

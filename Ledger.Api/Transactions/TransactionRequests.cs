@@ -60,5 +60,9 @@ public sealed record TransactionListQuery(
     [FromQuery(Name = "from")] string? From,
     [FromQuery(Name = "to")] string? To,
     [FromQuery(Name = "by")] string? By,
+    [FromQuery(Name = "reference")] string? Reference,
+    [FromQuery(Name = "metadata")] string? Metadata,
+    [FromQuery(Name = "minAmount")] string? MinAmount,
+    [FromQuery(Name = "maxAmount")] string? MaxAmount,
     [FromQuery(Name = "cursor")] string? Cursor,
     [FromQuery(Name = "limit")] string? Limit);

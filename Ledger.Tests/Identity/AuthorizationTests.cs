@@ -20,6 +20,7 @@ public sealed class AuthorizationTests(LedgerSystem system)
         ["GET /api/v1/transactions"] = [Scopes.Read],
         ["GET /api/v1/transactions/{id}"] = [Scopes.Read, Scopes.Transactions],
         ["GET /api/v1/events"] = [Scopes.Read],
+        ["GET /api/v1/accounts/{id}/entries"] = [Scopes.Read],
         ["POST /api/v1/deposits"] = [Scopes.Transactions],
         ["POST /api/v1/withdrawals"] = [Scopes.Transactions],
         ["POST /api/v1/transfers"] = [Scopes.Transactions],

@@ -99,8 +99,12 @@ create index transactions_failed on ledger.transactions (decided_at) where statu
 create index transactions_of_hold on ledger.transactions (hold_id) where hold_id is not null;
 -- The sealer looks for what is new by it: always its last page.
 create index transactions_by_xact on ledger.transactions (xact);
-create index transactions_by_reference on ledger.transactions (reference, id) where reference is not null;
-create index transactions_by_metadata on ledger.transactions using gin ((metadata::jsonb) jsonb_path_ops) where metadata is not null;
+-- Searches: only a transaction with a reference or metadata is in these. The owner is among the terms of metadata, so that a search for one
+-- user reads no other user's. json::text and text::jsonb are immutable; jsonb_build_object is not.
+create index transactions_by_reference on ledger.transactions (reference, decided_at, id) where reference is not null;
+create function ledger.search_terms(metadata json, owner_id uuid) returns jsonb language sql immutable parallel safe
+    return ('{"metadata":' || metadata::text || ',"owner":"' || coalesce(owner_id::text, '') || '"}')::jsonb;
+create index transactions_by_metadata on ledger.transactions using gin (ledger.search_terms(metadata, owner_id) jsonb_path_ops) where metadata is not null;
 
 -- The primary key is the statement: an account's entries in the order in which they were posted. posted_at is the transaction's
 -- decided_at: account and time find the entries of a transaction. effective_at only where it differs.

@@ -229,6 +229,22 @@ $$;
 revoke execute on function ledger.entries_of_command(uuid) from public;
 grant execute on function ledger.entries_of_command(uuid) to ledger_api;
 
+-- The transactions with such metadata, of the user for whom the caller reads, or of everybody. jsonb's @> is not leakproof: under row-level
+-- security it would be judged row by row and find no index. A recipient does not see the sender's metadata and does not find by it.
+create function ledger.transactions_with_metadata(wanted json) returns setof uuid
+language sql stable security definer set search_path = '' as $$
+    select t.id from ledger.transactions t
+    where t.metadata is not null and ledger.search_terms(t.metadata, t.owner_id) @> (
+        '{"metadata":' || wanted::text || case when ledger.reads_everything() then '' else ',"owner":"' || ledger.reads_for()::text || '"' end || '}')::jsonb;
+$$;
+-- Whether so many transactions have a reference that a user's own are found sooner along the entries of the user's accounts.
+create function ledger.is_common_reference(reference text) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select count(*) > 1000 from (select from ledger.transactions t where t.reference = is_common_reference.reference limit 1001) t;
+$$;
+revoke execute on function ledger.transactions_with_metadata(json), ledger.is_common_reference(text) from public;
+grant execute on function ledger.transactions_with_metadata(json), ledger.is_common_reference(text) to ledger_api;
+
 -- Only an operator makes and closes service accounts and their keys. A revoked key and a closed service account stay so.
 alter table identity.services enable row level security;
 alter table identity.service_keys enable row level security;
