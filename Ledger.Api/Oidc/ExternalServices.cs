@@ -4,7 +4,7 @@ using Ledger.Api.Identity;
 using Microsoft.AspNetCore.Authentication;
 using Npgsql;
 using NpgsqlTypes;
-using Accounts = Ledger.Core.Identity.ServiceAccounts;
+using StoredServices = Ledger.Core.Identity.ServiceAccounts;
 
 namespace Ledger.Api.Oidc;
 
@@ -34,7 +34,7 @@ internal sealed class ExternalServices(NpgsqlDataSource database, TimeProvider c
 
     private async Task<(Guid Id, CallerScopes Scopes, long ReadAt)?> ReadAsync(string service, CancellationToken cancellationToken)
     {
-        if (service.Length > Accounts.MaxName)
+        if (service.Length > StoredServices.MaxName)
             return null;
         var readAt = clock.GetTimestamp();
         await using var find = database.CreateCommand("select id, scopes from identity.services where closed_at is null and case when $1 is null then name = $2 else id = $1 end");
