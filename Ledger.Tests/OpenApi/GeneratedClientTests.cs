@@ -30,13 +30,10 @@ public sealed class GeneratedClientTests(LedgerSystem system)
                 http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue(login.TokenType, login.AccessToken);
 
                 DateTimeOffset before = DateTimeOffset.UtcNow.AddMinutes(-5);
-                TransactionResponse deposit = await client.DepositAsync(
-                    idempotency_Key: null, prefer: null, body: new DepositRequest { Currency = "USD", Amount = "12.34" });
-                TransactionPage since = await client.ListTransactionsAsync(
-                    currency: "USD", kind: null, status: null, from: before, to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
-                TransactionPage later = await client.ListTransactionsAsync(
-                    currency: "USD", kind: null, status: null, from: before.AddDays(1), to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
-                BalanceResponse past = await client.GetBalanceAsync("USD", at: before, onBehalfOf: null);
+                TransactionResponse deposit = await client.DepositAsync(body: new DepositRequest { Currency = "USD", Amount = "12.34" });
+                TransactionPage since = await client.ListTransactionsAsync(currency: "USD", from: before);
+                TransactionPage later = await client.ListTransactionsAsync(currency: "USD", from: before.AddDays(1));
+                BalanceResponse past = await client.GetBalanceAsync("USD", at: before);
                 if (since.Items.Single().Id != deposit.Id || later.Items.Any() || user == Guid.Empty || expiresIn <= 0)
                     throw new InvalidOperationException("The answers do not fit together.");
                 return $"{deposit.Amount} {past.Posted}";
@@ -49,7 +46,7 @@ public sealed class GeneratedClientTests(LedgerSystem system)
     {
         var api = await system.ApiAsync();
         var json = (await api.GetAsync("/openapi/v1.json")).MustBe(200).Text;
-        var settings = new CSharpClientGeneratorSettings { ClassName = "LedgerClient", UseBaseUrl = false };
+        var settings = new CSharpClientGeneratorSettings { ClassName = "LedgerClient", UseBaseUrl = false, GenerateOptionalParameters = true };
         settings.CSharpGeneratorSettings.Namespace = "Generated";
         settings.CSharpGeneratorSettings.JsonLibrary = NJsonSchema.CodeGeneration.CSharp.CSharpJsonLibrary.SystemTextJson;
         var client = new CSharpClientGenerator(await OpenApiDocument.FromJsonAsync(json, TestContext.Current.CancellationToken), settings).GenerateFile();
