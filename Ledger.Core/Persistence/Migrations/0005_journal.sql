@@ -78,7 +78,7 @@ return sha256(convert_to(format(E'ledger block 1\n%s\n%s\n%s\n', number, first_s
 -- Ids that no transaction of this cluster has had yet come from a restored dump: they are looked for after a restart only, and final.
 create function ledger.seal(at_most integer, after_restart boolean)
 returns table (sealed integer, last_sequence bigint, waiting interval)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+language plpgsql security definer set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     last ledger.blocks;
     horizon ledger.horizon;
