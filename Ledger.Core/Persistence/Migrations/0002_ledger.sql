@@ -235,12 +235,15 @@ begin
             using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
     end if;
 
+    -- "offset 0" keeps this a look-up by the primary key for each entry. As a join, planned while the table is empty, it would read the
+    -- whole table for each entry.
     select w.transaction_id, w.account_id into broken
     from written w
     where not exists (
         select from ledger.transactions t
         where t.id = w.transaction_id and t.status = 'posted' and t.decided_at = w.posted_at
-            and t.effective_at is not distinct from w.effective_at and w.account_id = any (t.account_ids))
+            and t.effective_at is not distinct from w.effective_at and w.account_id = any (t.account_ids)
+        offset 0)
     limit 1;
     if found then
         raise exception 'transaction % has no entry on account %', broken.transaction_id, broken.account_id

@@ -105,7 +105,7 @@ begin
         from now n
         join ledger.transactions t on t.xact >= case when last.resume_at <= pg_snapshot_xmax(n.snapshot) then last.resume_at else '0'::xid8 end
         where (after_restart or t.xact < pg_snapshot_xmax(n.snapshot))
-            and not exists (select from ledger.journal j where j.transaction_id = t.id)
+            and not exists (select from ledger.journal j where j.transaction_id = t.id offset 0)
     ), ordered as materialized (
         select s.*, row_number() over (order by s.decided_at, s.id) as place,
             s.decided_at < coalesce((select min(r.decided_at) from seen r where r.is_recent), 'infinity') as is_final
