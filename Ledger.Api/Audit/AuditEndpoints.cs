@@ -65,7 +65,7 @@ internal static class AuditEndpoints
 }
 
 /// <summary>An entry of the audit trail.</summary>
-/// <param name="ActorKind">user, service, command_line, or nobody (a failed sign-in).</param>
+/// <param name="ActorKind">user, service, command_line, identity_provider (a role that a token brought) or anonymous (a failed sign-in).</param>
 /// <param name="Subject">The id of the user or service account, or the code of the currency, that was acted on.</param>
 /// <param name="Address">The remote address of the request.</param>
 public sealed record AuditEntry(

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Ledger.Api.Identity;
 using Ledger.Api.Requests;
+using Ledger.Core.Persistence;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -22,7 +23,33 @@ public static class AuditTrail
 
     /// <summary>An attempt of an unknown client.</summary>
     public static NpgsqlBatchCommand EntryOfUnknown(HttpContext context, string action, string? subject) =>
-        Entry(context, "nobody", null, action, subject, null);
+        Entry(context, "anonymous", null, action, subject, null);
+
+    /// <summary>
+    /// Runs a change for the calling operator, and writes its entry if a row was changed, in one transaction. Returns whether a row was
+    /// changed.
+    /// </summary>
+    /// <param name="read">Gets the row that the change returns.</param>
+    public static async Task<bool> ChangeAsync(
+        HttpContext context, NpgsqlDataSource database, NpgsqlBatchCommand change, NpgsqlBatchCommand entry, Action<NpgsqlDataReader>? read = null)
+    {
+        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
+        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
+        await using (var batch = new NpgsqlBatch(connection, transaction) { BatchCommands = { DatabaseRoles.ActFor(context.Caller().Id), DatabaseRoles.ReadEverything(), change } })
+        await using (var reader = await batch.ExecuteReaderAsync(CancellationToken.None))
+        {
+            await reader.NextResultAsync(CancellationToken.None);
+            await reader.NextResultAsync(CancellationToken.None);
+            if (read is not null && await reader.ReadAsync(CancellationToken.None))
+                read(reader);
+        }
+        if (change.RecordsAffected == 0)
+            return false;
+        await using (var audit = new NpgsqlBatch(connection, transaction) { BatchCommands = { entry } })
+            await audit.ExecuteNonQueryAsync(CancellationToken.None);
+        await transaction.CommitAsync(CancellationToken.None);
+        return true;
+    }
 
     private static NpgsqlBatchCommand Entry(
         HttpContext context, string kind, Guid? actor, string action, string? subject, IReadOnlyDictionary<string, string>? details,

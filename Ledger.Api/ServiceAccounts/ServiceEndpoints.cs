@@ -5,7 +5,6 @@ using Ledger.Api.Errors;
 using Ledger.Api.Identity;
 using Ledger.Api.Requests;
 using Ledger.Core.Identity;
-using Ledger.Core.Persistence;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 using StoredServices = Ledger.Core.Identity.ServiceAccounts;
@@ -80,7 +79,7 @@ internal static class ServiceEndpoints
         var service = new ServiceResponse(Guid.CreateVersion7(), request.Name!, [.. Scopes.All.Where(request.Scopes!.Contains)]);
         try
         {
-            await ChangeAsync(
+            await AuditTrail.ChangeAsync(
                 context, database, StoredServices.Create(service.Id, service.Name, [.. service.Scopes]),
                 AuditTrail.Entry(context, AuditActions.ServiceCreated, service.Id.ToString(), new Dictionary<string, string>
                 {
@@ -96,7 +95,7 @@ internal static class ServiceEndpoints
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> CloseAsync(Guid serviceId, HttpContext context, NpgsqlDataSource database) =>
-        await ChangeAsync(
+        await AuditTrail.ChangeAsync(
             context, database, StoredServices.Close(serviceId), AuditTrail.Entry(context, AuditActions.ServiceClosed, serviceId.ToString()))
             ? TypedResults.NoContent()
             : Problem.NotFound(context);
@@ -115,7 +114,7 @@ internal static class ServiceEndpoints
 
         var (id, key) = (Guid.CreateVersion7(), Secrets.New(ApiKey.Prefix));
         DateTime expiresAt = default;
-        var isCreated = await ChangeAsync(
+        var isCreated = await AuditTrail.ChangeAsync(
             context, database, StoredServices.CreateKey(id, serviceId, key, days),
             AuditTrail.Entry(context, AuditActions.ServiceKeyCreated, serviceId.ToString(), new Dictionary<string, string>
             {
@@ -129,32 +128,11 @@ internal static class ServiceEndpoints
     }
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RevokeKeyAsync(Guid serviceId, Guid keyId, HttpContext context, NpgsqlDataSource database) =>
-        await ChangeAsync(
+        await AuditTrail.ChangeAsync(
             context, database, StoredServices.RevokeKey(serviceId, keyId),
             AuditTrail.Entry(context, AuditActions.ServiceKeyRevoked, serviceId.ToString(), new Dictionary<string, string> { ["key"] = keyId.ToString() }))
             ? TypedResults.NoContent()
             : Problem.NotFound(context);
-
-    /// <summary>Runs a change for the calling operator, and its audit entry if a row was changed, in one transaction.</summary>
-    private static async Task<bool> ChangeAsync(
-        HttpContext context, NpgsqlDataSource database, NpgsqlBatchCommand change, NpgsqlBatchCommand entry, Action<NpgsqlDataReader>? read = null)
-    {
-        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
-        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
-        await using (var batch = new NpgsqlBatch(connection, transaction) { BatchCommands = { DatabaseRoles.ActFor(context.Caller().Id), change } })
-        await using (var reader = await batch.ExecuteReaderAsync(CancellationToken.None))
-        {
-            await reader.NextResultAsync(CancellationToken.None);
-            if (read is not null && await reader.ReadAsync(CancellationToken.None))
-                read(reader);
-        }
-        if (change.RecordsAffected == 0)
-            return false;
-        await using (var audit = new NpgsqlBatch(connection, transaction) { BatchCommands = { entry } })
-            await audit.ExecuteNonQueryAsync(CancellationToken.None);
-        await transaction.CommitAsync(CancellationToken.None);
-        return true;
-    }
 }
 
 public sealed record ServiceRequest(

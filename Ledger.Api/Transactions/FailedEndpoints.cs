@@ -41,19 +41,10 @@ internal static class FailedEndpoints
         ChangeAsync(context, database, id, FailedCommands.Drop(id), AuditActions.FailedCommandDropped);
 
     private static async Task<Results<NoContent, ProblemHttpResult>> ChangeAsync(
-        HttpContext context, NpgsqlDataSource database, Guid id, NpgsqlBatchCommand change, string action)
-    {
-        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
-        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
-        await using (var batch = new NpgsqlBatch(connection, transaction) { BatchCommands = { DatabaseRoles.ActFor(context.Caller().Id), DatabaseRoles.ReadEverything(), change } })
-            await batch.ExecuteNonQueryAsync(CancellationToken.None);
-        if (change.RecordsAffected == 0)
-            return Problem.NotFound(context);
-        await using (var entry = new NpgsqlBatch(connection, transaction) { BatchCommands = { AuditTrail.Entry(context, action, id.ToString()) } })
-            await entry.ExecuteNonQueryAsync(CancellationToken.None);
-        await transaction.CommitAsync(CancellationToken.None);
-        return TypedResults.NoContent();
-    }
+        HttpContext context, NpgsqlDataSource database, Guid id, NpgsqlBatchCommand change, string action) =>
+        await AuditTrail.ChangeAsync(context, database, change, AuditTrail.Entry(context, action, id.ToString()))
+            ? TypedResults.NoContent()
+            : Problem.NotFound(context);
 }
 
 /// <summary>Commands that could not be posted.</summary>

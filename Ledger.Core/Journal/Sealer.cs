@@ -11,13 +11,6 @@ public static class Sealer
     /// <summary>The number of the advisory lock, which <c>ledger.seal</c> uses too: "seal" in ASCII.</summary>
     public const long Lock = 0x7365616C;
 
-    /// <summary>Tries to take the lock, which the session keeps until it ends. Returns false if another session has it.</summary>
-    public static async Task<bool> TryLockAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        await using var take = new NpgsqlCommand("select pg_try_advisory_lock($1)", connection) { Parameters = { new() { Value = Lock } } };
-        return await take.ExecuteScalarAsync(cancellationToken) is true;
-    }
-
     /// <summary>Seals final transactions as one block of at most <paramref name="atMost"/>.</summary>
     /// <param name="afterRestart">Whether to include transactions of a restored dump, whose ids this cluster has not assigned yet.</param>
     public static async Task<Sealed> SealAsync(NpgsqlConnection connection, int atMost, bool afterRestart, CancellationToken cancellationToken)

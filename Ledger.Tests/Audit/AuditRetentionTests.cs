@@ -75,7 +75,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
     [InlineData(DatabaseRoles.Api, "delete from identity.audit where at < now() - interval '10 years'")]
     [InlineData(DatabaseRoles.Worker, "delete from identity.audit where at < now() - interval '10 years'")]
     [InlineData(DatabaseRoles.Worker, "update identity.audit set at = now() - interval '10 years'")]
-    [InlineData(DatabaseRoles.Worker, "insert into identity.audit (actor_kind, action) values ('nobody', 'signed_in')")]
+    [InlineData(DatabaseRoles.Worker, "insert into identity.audit (actor_kind, action) values ('anonymous', 'signed_in')")]
     [InlineData(DatabaseRoles.Worker, "select * from identity.audit")]
     [InlineData(DatabaseRoles.Worker, "alter table identity.audit disable trigger all")]
     [InlineData(DatabaseRoles.Worker, "create or replace function identity.refuse_early_removal() returns trigger language plpgsql as 'begin return old; end'")]
@@ -102,7 +102,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
 
     private static Task<int> WriteAsync(NpgsqlDataSource database, string action, string subject, int days, int times) => Books.ExecuteAsync(database, """
         insert into identity.audit (at, actor_kind, action, subject)
-        select clock_timestamp() - $3, 'nobody', $1, $2 from generate_series(1, $4)
+        select clock_timestamp() - $3, 'anonymous', $1, $2 from generate_series(1, $4)
         """, action, subject, TimeSpan.FromDays(days), times);
 
     private static Task<IReadOnlyList<string>> ActionsAsync(NpgsqlDataSource database, string subject) =>

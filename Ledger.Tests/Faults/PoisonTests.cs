@@ -8,7 +8,7 @@ using RabbitMQ.Client;
 
 namespace Ledger.Tests.Faults;
 
-/// <summary>A command that brings down whoever tries it is set aside, and takes nobody with it.</summary>
+/// <summary>A command that kills its worker becomes a dead letter, and the other commands are posted.</summary>
 [Collection(nameof(Faults))]
 public sealed class PoisonTests(FaultSystem system)
 {

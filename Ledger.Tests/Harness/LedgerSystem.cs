@@ -20,7 +20,7 @@ public sealed class LedgerSystem : IAsyncDisposable
     /// <summary>The first API.</summary>
     public async Task<LedgerApi> ApiAsync() => (await ApisAsync())[0];
 
-    /// <summary>A user whom nobody else knows, logged in.</summary>
+    /// <summary>A fresh user, logged in.</summary>
     public async Task<LedgerUser> NewUserAsync() => await (await ApiAsync()).NewUserAsync();
 
     /// <summary>A user with money.</summary>

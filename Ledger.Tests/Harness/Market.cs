@@ -5,8 +5,8 @@ using Npgsql;
 namespace Ledger.Tests.Harness;
 
 /// <summary>
-/// A currency and users of a test's own, made in the database: what a test does to them touches nobody else's settlement
-/// account, and they cost no password.
+/// A currency and users of a test's own, made in the database without passwords. Other tests use other currencies, and so
+/// other settlement accounts.
 /// </summary>
 public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnlyList<Guid> Users)
 {
@@ -27,7 +27,7 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
 
     public Command Withdrawal(Guid owner, long amount, string? key = null, byte body = 0) => Command(TransactionKind.Withdrawal, owner, null, amount, key, body);
 
-    /// <param name="recipient">Null: an e-mail address that nobody has.</param>
+    /// <param name="recipient">Null: an e-mail address that is not registered.</param>
     public Command Transfer(Guid owner, Guid? recipient, long amount, string? key = null, byte body = 0) =>
         Command(TransactionKind.Transfer, owner, recipient, amount, key, body);
 

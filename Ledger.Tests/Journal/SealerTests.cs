@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Ledger.Core.Journal;
+using Ledger.Core.Persistence;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
@@ -62,6 +63,13 @@ public sealed class SealerTests(LedgerSystem system)
             """));
     }
 
+    // Plans without sequential scans look expensive, and PostgreSQL would compile each of them anew, for longer than they run.
+    [Fact]
+    public async Task Functions_that_disable_sequential_scans_disable_compilation_too() => Assert.Equal(
+        (1, 0),
+        (await Books.NumberAsync(await system.DatabaseAsync(), "select count(*) from pg_proc where 'enable_seqscan=off' = any (proconfig)"),
+        await Books.NumberAsync(await system.DatabaseAsync(), "select count(*) from pg_proc where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig)")));
+
     [Fact]
     public async Task One_session_seals_at_a_time_and_another_takes_over_when_it_ends()
     {
@@ -71,14 +79,14 @@ public sealed class SealerTests(LedgerSystem system)
         await using var second = await database.OpenConnectionAsync();
         await using (var first = await database.OpenConnectionAsync())
         {
-            Assert.True(await Sealer.TryLockAsync(first, CancellationToken.None));
-            Assert.False(await Sealer.TryLockAsync(second, CancellationToken.None));
+            Assert.NotNull(await AdvisoryLock.TryTakeAsync(first, Sealer.Lock, CancellationToken.None));
+            Assert.Null(await AdvisoryLock.TryTakeAsync(second, Sealer.Lock, CancellationToken.None));
             Assert.Null((await Sealer.SealAsync(second, BlockLength, false, CancellationToken.None)).LastSequence);
             await Eventually.TrueAsync(async () => (await Sealer.SealAsync(first, BlockLength, false, CancellationToken.None)).LastSequence == 1);
         }
         await PostAsync(database, [market.Deposit(market.Users[0], 100)]);
 
-        await Eventually.TrueAsync(() => Sealer.TryLockAsync(second, CancellationToken.None));
+        await Eventually.TrueAsync(async () => await AdvisoryLock.TryTakeAsync(second, Sealer.Lock, CancellationToken.None) is not null);
         await Eventually.TrueAsync(async () => (await Sealer.SealAsync(second, BlockLength, false, CancellationToken.None)).LastSequence == 2);
     }
 

@@ -72,16 +72,16 @@ public sealed class RateLimitTests(LedgerSystem system)
         for (var i = 0; i < 5; i++)
             (await sender.TransferAsync(friend.Email, "0.01")).MustBe(201);
         // A sender without money does not learn who is registered, and the miss counts all the same.
-        (await sender.TransferAsync("nobody-0@example.com", "100.00")).MustBe(422, "insufficient_funds");
-        (await sender.TransferAsync("nobody-1@example.com", "0.01")).MustBe(422, "recipient_unknown");
+        (await sender.TransferAsync("unknown-0@example.com", "100.00")).MustBe(422, "insufficient_funds");
+        (await sender.TransferAsync("unknown-1@example.com", "0.01")).MustBe(422, "recipient_unknown");
         // Pending, or decided in the meantime.
-        Assert.True((await sender.TransferAsync("nobody-2@example.com", "0.01", prefer: "respond-async")).Status is 202 or 422);
+        Assert.True((await sender.TransferAsync("unknown-2@example.com", "0.01", prefer: "respond-async")).Status is 202 or 422);
 
-        Assert.InRange((await sender.TransferAsync("nobody-3@example.com", "0.01")).MustBe(429, "rate_limited").Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
+        Assert.InRange((await sender.TransferAsync("unknown-3@example.com", "0.01")).MustBe(429, "rate_limited").Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
         (await sender.TransferAsync(friend.Email, "0.01")).MustBe(429, "rate_limited");
         (await api.PostAsync("identity/login", new { email = friend.Email, password = LedgerApi.Password })).MustBe(429, "rate_limited");
         (await sender.TransferAsync(friend, "0.01")).MustBe(201);
-        (await @operator.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = "nobody-4@example.com" })).MustBe(422, "recipient_unknown");
+        (await @operator.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = "unknown-4@example.com" })).MustBe(422, "recipient_unknown");
     }
 
     // As TokenBucketRateLimiter replenishes without a timer of its own: by the ticks that have passed.

@@ -96,8 +96,8 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [InlineData("create table ledger.mine (id int)")]
     public Task Api_role_cannot(string sql) => RefusedAsync(DatabaseRoles.Api, sql);
 
-    // With the caller set to the attacker: somebody else's money, in the columns or only in the command; another's name on it; and
-    // a key of another.
+    // The caller is the attacker. The command names the victim as owner, in the columns or only in its text; or as principal; or takes
+    // the victim's idempotency key.
     [Theory]
     [InlineData("attacker", "victim", "withdrawal", "attacker", "victim", PostgresErrorCodes.InsufficientPrivilege)]
     [InlineData("attacker", "attacker", "withdrawal", "attacker", "victim", PostgresErrorCodes.CheckViolation)]

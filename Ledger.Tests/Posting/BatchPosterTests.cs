@@ -15,7 +15,7 @@ public sealed class BatchPosterTests(LedgerSystem system)
     {
         const int Few = 300, Users = 3_000, Batches = 50;
         await using var database = await system.FreshLedgerAsync();
-        await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false)");
+        await Books.ExecuteAsync(database, "alter table ledger.accounts set (autovacuum_enabled = false); alter table ledger.transactions set (autovacuum_enabled = false)");
         var market = await Market.OpenAsync(database, Users);
         await using (var poster = new BatchPoster(database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance))
         {
@@ -38,6 +38,10 @@ public sealed class BatchPosterTests(LedgerSystem system)
 
         // Reading all of them in each batch would make 150,000.
         Assert.InRange(read, Users, 10 * Users);
+        // Each is looked up once for each of its entries. Reading all of them for each entry would make millions.
+        Assert.InRange(
+            await Books.NumberAsync(database, "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_user_tables where relid = 'ledger.transactions'::regclass"),
+            Users, 10 * Users);
     }
 
     [Fact]

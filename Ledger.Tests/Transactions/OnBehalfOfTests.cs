@@ -91,7 +91,7 @@ public sealed class OnBehalfOfTests(LedgerSystem system)
         {
             await service.PostAsync("deposits", new { currency = "USD", amount = "1.00" }),
             await service.PostAsync("withdrawals", new { currency = "USD", amount = "1.00" }),
-            await service.PostAsync("transfers", new { to = "nobody@example.com", currency = "USD", amount = "1.00" }),
+            await service.PostAsync("transfers", new { to = "unknown@example.com", currency = "USD", amount = "1.00" }),
             await service.GetAsync("balances"),
             await service.GetAsync("balances/USD"),
             await service.GetAsync("transactions"),
@@ -106,7 +106,7 @@ public sealed class OnBehalfOfTests(LedgerSystem system)
     }
 
     [Theory]
-    [InlineData("nobody@example.com")]
+    [InlineData("unknown@example.com")]
     [InlineData("01900000-0000-7000-8000-00000000dead")]
     [InlineData("3fa85f64-5717-4562-b3fc-2c963f66afa6")]
     [InlineData("an external id that no user has")]

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Ledger.Core;
 using Ledger.Core.Journal;
+using Ledger.Core.Persistence;
 using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -58,35 +59,27 @@ internal sealed partial class SealingService : BackgroundService
     private async Task SealWhileLockedAsync(CancellationToken cancellationToken)
     {
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-        if (!await Sealer.TryLockAsync(connection, cancellationToken))
+        await using var held = await AdvisoryLock.TryTakeAsync(connection, Sealer.Lock, cancellationToken);
+        if (held is null)
             return;
         LogLocked();
-        try
+
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(_options.SealMilliseconds));
+        var afterRestart = true;
+        do
         {
-            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(_options.SealMilliseconds));
-            var afterRestart = true;
-            do
-            {
-                var last = await Sealer.SealAsync(connection, _options.BlockLength, afterRestart, cancellationToken);
-                if (last.LastSequence is null)
-                    return;
-                _lag = new Lag(last.Waiting);
-                _sealed.Add(last.Count);
-                // After a full block there is more, possibly of a restored dump.
-                if (last.Count == _options.BlockLength)
-                    continue;
-                afterRestart = false;
-                await timer.WaitForNextTickAsync(cancellationToken);
-            }
-            while (!cancellationToken.IsCancellationRequested);
+            var last = await Sealer.SealAsync(connection, _options.BlockLength, afterRestart, cancellationToken);
+            if (last.LastSequence is null)
+                return;
+            _lag = new Lag(last.Waiting);
+            _sealed.Add(last.Count);
+            // After a full block there is more, possibly of a restored dump.
+            if (last.Count == _options.BlockLength)
+                continue;
+            afterRestart = false;
+            await timer.WaitForNextTickAsync(cancellationToken);
         }
-        finally
-        {
-            // A pooled connection would keep the lock.
-            await using var release = new NpgsqlCommand("select pg_advisory_unlock($1)", connection) { Parameters = { new() { Value = Sealer.Lock } } };
-            if (connection.FullState == System.Data.ConnectionState.Open)
-                await release.ExecuteNonQueryAsync(CancellationToken.None);
-        }
+        while (!cancellationToken.IsCancellationRequested);
     }
 
     private sealed record Lag(TimeSpan Waiting);

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Text.Json;
 using Ledger.Core;
+using Ledger.Core.Persistence;
 using Ledger.Core.Verification;
 using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
@@ -69,31 +70,23 @@ public sealed partial class VerificationService : BackgroundService
 
     private async Task VerifyAsync(CancellationToken cancellationToken)
     {
-        // The session holds the lock, so that the lock ends with the connection if this process dies.
         await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-        await using var take = new NpgsqlCommand("select pg_try_advisory_lock($1)", connection) { Parameters = { new() { Value = Lock } } };
-        if (await take.ExecuteScalarAsync(cancellationToken) is not true)
+        await using var held = await AdvisoryLock.TryTakeAsync(connection, Lock, cancellationToken);
+        if (held is null)
             return;
-        try
+
+        var report = await new Verifier(_database).VerifyAsync(TimeSpan.FromSeconds(_options.MaxPendingSeconds), MaxRows, cancellationToken);
+        var last = new LastRun(report.At, report.Failures(CheckKind.Money), report.Failures(CheckKind.Liveness));
+        await StoreAsync(connection, report, last, cancellationToken);
+        _last = last;
+        if (report.IsClean)
+            LogClean(report.Accounts, report.Transactions, report.Entries, report.Took.TotalSeconds);
+        foreach (var (check, broken, rows) in report.Results.Where(result => result.Broken > 0))
         {
-            var report = await new Verifier(_database).VerifyAsync(TimeSpan.FromSeconds(_options.MaxPendingSeconds), MaxRows, cancellationToken);
-            var last = new LastRun(report.At, report.Failures(CheckKind.Money), report.Failures(CheckKind.Liveness));
-            await StoreAsync(connection, report, last, cancellationToken);
-            _last = last;
-            if (report.IsClean)
-                LogClean(report.Accounts, report.Transactions, report.Entries, report.Took.TotalSeconds);
-            foreach (var (check, broken, rows) in report.Results.Where(result => result.Broken > 0))
-            {
-                if (check.Kind == CheckKind.Money)
-                    LogBroken(check.Rule, broken, string.Join("; ", rows));
-                else
-                    LogWaiting(check.Rule, broken, string.Join("; ", rows));
-            }
-        }
-        finally
-        {
-            await using var release = new NpgsqlCommand("select pg_advisory_unlock($1)", connection) { Parameters = { new() { Value = Lock } } };
-            await release.ExecuteNonQueryAsync(CancellationToken.None);
+            if (check.Kind == CheckKind.Money)
+                LogBroken(check.Rule, broken, string.Join("; ", rows));
+            else
+                LogWaiting(check.Rule, broken, string.Join("; ", rows));
         }
     }
 

@@ -152,7 +152,7 @@ create index service_keys_of_service on identity.service_keys (service_id);
 create table identity.audit (
     id         bigint generated always as identity primary key,
     at         timestamptz not null default clock_timestamp(),
-    actor_kind text not null check (actor_kind in ('user', 'service', 'command_line', 'nobody')),
+    actor_kind text not null check (actor_kind in ('user', 'service', 'command_line', 'identity_provider', 'anonymous')),
     actor_id   uuid,
     action     text not null,
     subject    text,

@@ -112,9 +112,8 @@ end $$;
 create trigger check_owner before insert on ledger.accounts for each row when (new.owner_id is not null) execute function ledger.check_owner();
 revoke execute on function ledger.check_owner() from public;
 
--- Roles are the cluster's, not the database's: another ledger beside this one may have made them, or the database's maker, where its
--- owner may make none. Nobody logs in as them unless an operator gives them a password; the processes step down to them from the
--- role that they log in as.
+-- PostgreSQL's roles belong to the cluster, so another ledger may have created them already, or an administrator where this database's
+-- owner may not. The roles have no login until an operator gives them a password. API and worker log in as another role and set these.
 do $$
 declare
     name text;
@@ -138,7 +137,7 @@ end $$;
 
 grant usage on schema identity, ledger to ledger_api, ledger_worker;
 
--- The API: identity, and of the ledger what its caller owns. It cannot write money, nor give anybody a role.
+-- The API: identity, and of the ledger what its caller owns. It cannot write money and cannot give roles.
 grant select on identity.users, identity.roles, identity.user_roles, identity.role_claims, identity.user_claims to ledger_api;
 grant insert on identity.users to ledger_api;
 grant update (password_hash, security_stamp, concurrency_stamp) on identity.users to ledger_api;
@@ -319,7 +318,7 @@ begin
         insert into identity.user_roles (user_id, role_id) select holder, r.id from identity.roles r where r.name = any (names)
         on conflict do nothing returning role_id)
     insert into identity.audit (actor_kind, action, subject, details)
-    select 'nobody', changed.action, holder::text, json_build_object('role', changed.name, 'provider', provider)
+    select 'identity_provider', changed.action, holder::text, json_build_object('role', changed.name, 'provider', provider)
     from (
         select 'role_revoked' as action, t.name from taken t
         union all select 'role_granted', r.name from given g join identity.roles r on r.id = g.role_id) changed;
