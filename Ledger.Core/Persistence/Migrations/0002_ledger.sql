@@ -212,7 +212,7 @@ create function ledger.check_kinds() returns trigger language plpgsql security d
 declare
     unknown text;
 begin
-    select w.kind into unknown from written w where not exists (select from ledger.kinds k where k.kind = w.kind) limit 1;
+    select w.kind into unknown from (select distinct kind from written) w where not exists (select from ledger.kinds k where k.kind = w.kind) limit 1;
     if found then
         raise exception 'there is no kind of transaction called %', unknown using errcode = 'foreign_key_violation', constraint = 'transactions_kind';
     end if;
@@ -228,25 +228,23 @@ declare
     broken record;
     agree boolean;
 begin
-    select transaction_id, currency into broken
-    from written group by transaction_id, currency having sum(amount) <> 0 limit 1;
-    if found then
-        raise exception 'entries of transaction % do not sum to zero in %', broken.transaction_id, broken.currency
-            using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
-    end if;
-
-    -- "offset 0" keeps this a look-up by the primary key for each entry. As a join, planned while the table is empty, it would read the
-    -- whole table for each entry.
-    select w.transaction_id, w.account_id into broken
-    from written w
-    where not exists (
+    -- "offset 0" keeps this a look-up by the primary key, one for each transaction and currency. As a join, planned while the table is
+    -- empty, it would read the whole table for each.
+    select w.transaction_id, w.currency, w.amount into broken
+    from (
+        select transaction_id, currency, posted_at, effective_at, sum(amount) as amount, array_agg(account_id) as account_ids
+        from written group by transaction_id, currency, posted_at, effective_at) w
+    where w.amount <> 0 or not exists (
         select from ledger.transactions t
         where t.id = w.transaction_id and t.status = 'posted' and t.decided_at = w.posted_at
-            and t.effective_at is not distinct from w.effective_at and w.account_id = any (t.account_ids)
+            and t.effective_at is not distinct from w.effective_at and t.account_ids @> w.account_ids
         offset 0)
     limit 1;
-    if found then
-        raise exception 'transaction % has no entry on account %', broken.transaction_id, broken.account_id
+    if broken.amount <> 0 then
+        raise exception 'entries of transaction % do not sum to zero in %', broken.transaction_id, broken.currency
+            using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
+    elsif found then
+        raise exception 'transaction % does not have the accounts and times of its entries in %', broken.transaction_id, broken.currency
             using errcode = 'check_violation', constraint = 'entries_of_transaction';
     end if;
 
