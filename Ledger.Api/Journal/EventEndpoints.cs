@@ -40,14 +40,11 @@ public static class EventEndpoints
         var caller = context.Caller();
         var everything = caller.Roles != CallerRoles.None;
         var transactions = await feed.ReadAsync(caller.Id, everything, sequence, pageSize, cancellationToken);
-        var currencies = await catalog.GetAsync(transactions.Select(transaction => transaction.Currency), cancellationToken);
+        var currencies = await catalog.GetAsync(TransactionResponse.CurrenciesOf(transactions), cancellationToken);
         var events = transactions.Select(transaction =>
-        {
-            var currency = currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency);
-            return new EventResponse(
+            new EventResponse(
                 transaction.Id, transaction.Sequence!.Value, $"transaction.{transaction.Status.Name()}", transaction.DecidedAt!.Value,
-                everything ? TransactionResponse.OfAll(transaction, currency) : TransactionResponse.Of(transaction, caller.Id, currency));
-        }).ToList();
+                TransactionResponse.Of(transaction, everything ? null : caller.Id, currencies))).ToList();
         return TypedResults.Ok(new EventPage(events, events.Count > 0 ? events[^1].Sequence : sequence));
     }
 }

@@ -1,4 +1,5 @@
 using Ledger.Core.Currencies;
+using Ledger.Core.Persistence;
 using Ledger.Core.Transactions;
 using Npgsql;
 using NpgsqlTypes;
@@ -35,6 +36,28 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         await reader.NextResultAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
             entries.Add(EntryFrom(reader, caller));
+        return transaction;
+    }
+
+    /// <summary>A pending transaction that the caller sent, or any decided one, with all entries: for operators and auditors.</summary>
+    public async Task<Transaction?> FindEverywhereAsync(Guid caller, Guid id, CancellationToken cancellationToken)
+    {
+        await using var reader = await database.ReadForAsync(
+            caller, cancellationToken, DatabaseRoles.ReadEverything(),
+            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.principal_id = $1 and p.id = $2", caller, id),
+            new NpgsqlBatchCommand($"select {TransactionReader.Columns} from ledger.transactions t where t.id = $1") { Parameters = { new() { Value = id } } },
+            new NpgsqlBatchCommand(TransactionReader.Entries) { Parameters = { new() { Value = new[] { id } } } });
+        await reader.NextResultAsync(cancellationToken);
+        var pending = await reader.ReadAsync(cancellationToken) ? PendingCommands.Read(reader) : null;
+        await reader.NextResultAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken))
+            return pending;
+
+        var entries = new List<Entry>(2);
+        var transaction = TransactionReader.Read(reader, entries);
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            entries.Add(TransactionReader.ReadEntry(reader));
         return transaction;
     }
 
