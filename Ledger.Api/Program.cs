@@ -1,3 +1,4 @@
+using Ledger.Api.Accounts;
 using Ledger.Api.Audit;
 using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
@@ -7,6 +8,7 @@ using Ledger.Api.Identity;
 using Ledger.Api.Journal;
 using Ledger.Api.Limits;
 using Ledger.Api.OpenApi;
+using Ledger.Api.Periods;
 using Ledger.Api.Requests;
 using Ledger.Api.ServiceAccounts;
 using Ledger.Api.Transactions;
@@ -36,6 +38,7 @@ namespace Ledger.Api
             builder.AddJson();
             builder.AddIdentity();
             builder.AddCurrencies();
+            builder.AddAccounts();
             builder.AddTransactions();
             builder.AddJournal();
             builder.AddOpenApiDocument();
@@ -55,6 +58,9 @@ namespace Ledger.Api
             var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
             api.MapBalances();
+            api.MapAccounts();
+            api.MapHouseAccounts();
+            api.MapPeriods();
             api.MapTransactions();
             api.MapFailedCommands();
             api.MapJournal();

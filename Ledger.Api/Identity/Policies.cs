@@ -13,6 +13,8 @@ public static class Policies
     public const string Move = "move";
     /// <summary>The callers of <see cref="Read"/>, and those of <see cref="Move"/> for the outcome of their commands.</summary>
     public const string ReadOrMove = "read or move";
+    /// <summary>Operators and service accounts with scope transactions, who move everybody's money.</summary>
+    public const string MoveForOthers = "move for others";
     /// <summary>Operators, who administer.</summary>
     public const string Operator = "operator";
     /// <summary>Operators and service accounts with scope users, who create, change and close users.</summary>
@@ -25,6 +27,7 @@ public static class Policies
         .AddPolicy(Read, policy => policy.RequireCaller(caller => caller.IsUser || caller.ReadsForOthers))
         .AddPolicy(Move, policy => policy.RequireCaller(caller => caller.IsUser || caller.MovesForOthers))
         .AddPolicy(ReadOrMove, policy => policy.RequireCaller(caller => caller.IsUser || caller.ReadsForOthers || caller.MovesForOthers))
+        .AddPolicy(MoveForOthers, policy => policy.RequireCaller(caller => caller.MovesForOthers))
         .AddPolicy(Operator, policy => policy.RequireCaller(caller => caller.IsOperator))
         .AddPolicy(Users, policy => policy.RequireCaller(caller => caller.ManagesUsers))
         .AddPolicy(Staff, policy => policy.RequireCaller(caller => caller.Roles != CallerRoles.None));

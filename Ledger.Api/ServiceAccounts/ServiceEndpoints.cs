@@ -8,7 +8,7 @@ using Ledger.Core.Identity;
 using Ledger.Core.Persistence;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
-using Accounts = Ledger.Core.Identity.ServiceAccounts;
+using Services = Ledger.Core.Identity.ServiceAccounts;
 
 namespace Ledger.Api.ServiceAccounts;
 
@@ -54,7 +54,7 @@ internal static class ServiceEndpoints
         if (query.Errors.Count > 0)
             return Problem.Invalid(context, query.Errors);
 
-        var services = await Accounts.ListAsync(database, before, pageSize + 1, cancellationToken);
+        var services = await Services.ListAsync(database, before, pageSize + 1, cancellationToken);
         var page = services.Take(pageSize).ToList();
         return TypedResults.Ok(new ServicePage(page, services.Count > pageSize ? page[^1].Id.ToString() : null));
     }
@@ -64,8 +64,8 @@ internal static class ServiceEndpoints
     {
         var errors = new Dictionary<string, string[]>();
         if (string.IsNullOrEmpty(request.Name))
-            errors["name"] = [$"Is required: text of at most {Accounts.MaxName} characters."];
-        else if (Sent.TextError(request.Name, Accounts.MaxName) is { } error)
+            errors["name"] = [$"Is required: text of at most {Services.MaxName} characters."];
+        else if (Sent.TextError(request.Name, Services.MaxName) is { } error)
             errors["name"] = [error];
         if (request.Scopes is not { Count: > 0 })
             errors["scopes"] = [$"Is required: one or more of {string.Join(", ", Scopes.All)}."];
@@ -81,7 +81,7 @@ internal static class ServiceEndpoints
         try
         {
             await ChangeAsync(
-                context, database, Accounts.Create(service.Id, service.Name, [.. service.Scopes]),
+                context, database, Services.Create(service.Id, service.Name, [.. service.Scopes]),
                 AuditTrail.Entry(context, AuditActions.ServiceCreated, service.Id.ToString(), new Dictionary<string, string>
                 {
                     ["name"] = service.Name,
@@ -97,26 +97,26 @@ internal static class ServiceEndpoints
 
     private static async Task<Results<NoContent, ProblemHttpResult>> CloseAsync(Guid serviceId, HttpContext context, NpgsqlDataSource database) =>
         await ChangeAsync(
-            context, database, Accounts.Close(serviceId), AuditTrail.Entry(context, AuditActions.ServiceClosed, serviceId.ToString()))
+            context, database, Services.Close(serviceId), AuditTrail.Entry(context, AuditActions.ServiceClosed, serviceId.ToString()))
             ? TypedResults.NoContent()
             : Problem.NotFound(context);
 
     private static async Task<Results<Created<ServiceKeyResponse>, ProblemHttpResult>> CreateKeyAsync(
         Guid serviceId, ServiceKeyRequest? request, HttpContext context, NpgsqlDataSource database)
     {
-        var days = request?.ExpiresInDays ?? Accounts.DefaultKeyDays;
-        if (days is < 1 or > Accounts.MaxKeyDays)
+        var days = request?.ExpiresInDays ?? Services.DefaultKeyDays;
+        if (days is < 1 or > Services.MaxKeyDays)
         {
             return Problem.Invalid(context, new Dictionary<string, string[]>
             {
-                ["expiresInDays"] = [$"{days} was sent. Must be a whole number of days from 1 to {Accounts.MaxKeyDays}."],
+                ["expiresInDays"] = [$"{days} was sent. Must be a whole number of days from 1 to {Services.MaxKeyDays}."],
             });
         }
 
         var (id, key) = (Guid.CreateVersion7(), Secrets.New(ApiKey.Prefix));
         DateTime expiresAt = default;
         var isCreated = await ChangeAsync(
-            context, database, Accounts.CreateKey(id, serviceId, key, days),
+            context, database, Services.CreateKey(id, serviceId, key, days),
             AuditTrail.Entry(context, AuditActions.ServiceKeyCreated, serviceId.ToString(), new Dictionary<string, string>
             {
                 ["key"] = id.ToString(),
@@ -130,7 +130,7 @@ internal static class ServiceEndpoints
 
     private static async Task<Results<NoContent, ProblemHttpResult>> RevokeKeyAsync(Guid serviceId, Guid keyId, HttpContext context, NpgsqlDataSource database) =>
         await ChangeAsync(
-            context, database, Accounts.RevokeKey(serviceId, keyId),
+            context, database, Services.RevokeKey(serviceId, keyId),
             AuditTrail.Entry(context, AuditActions.ServiceKeyRevoked, serviceId.ToString(), new Dictionary<string, string> { ["key"] = keyId.ToString() }))
             ? TypedResults.NoContent()
             : Problem.NotFound(context);
