@@ -36,7 +36,7 @@ public sealed class GeneratedClientTests(LedgerSystem system)
                     currency: "USD", kind: null, status: null, from: before, to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
                 TransactionPage later = await client.ListTransactionsAsync(
                     currency: "USD", kind: null, status: null, from: before.AddDays(1), to: null, by: null, cursor: null, limit: null, onBehalfOf: null);
-                BalanceResponse past = await client.GetBalanceAsync("USD", at: before, onBehalfOf: null);
+                BalanceResponse past = await client.GetBalanceAsync("USD", at: before, effectiveAt: null, onBehalfOf: null);
                 if (since.Items.Single().Id != deposit.Id || later.Items.Any() || user == Guid.Empty || expiresIn <= 0)
                     throw new InvalidOperationException("The answers do not fit together.");
                 return $"{deposit.Amount} {past.Posted}";

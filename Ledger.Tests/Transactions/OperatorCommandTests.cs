@@ -82,7 +82,9 @@ public sealed class OperatorCommandTests(LedgerSystem system)
 
         var answer = (await op.PostAsync("exchanges", new
         {
-            sell = new { currency = "USD", amount = "100.00" }, buy = new { currency = "JPY", amount = "14999" }, onBehalfOf = user.Email,
+            sell = new { currency = "USD", amount = "100.00" },
+            buy = new { currency = "JPY", amount = "14999" },
+            onBehalfOf = user.Email,
         })).MustBe(201);
 
         Assert.Equal(("exchange", "USD", "100.00", 2), (answer["kind"], answer["currency"], answer["amount"], answer.Json.GetProperty("entries").GetArrayLength()));
@@ -93,7 +95,9 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         (await op.PostAsync("exchanges", new { sell = new { currency = "USD", amount = "1.00" }, buy = new { currency = "USD", amount = "1.00" } })).MustBe(400, "validation_failed");
         var tooMuch = (await op.PostAsync("exchanges", new
         {
-            sell = new { currency = "JPY", amount = "15000" }, buy = new { currency = "USD", amount = "1.00" }, onBehalfOf = user.Id,
+            sell = new { currency = "JPY", amount = "15000" },
+            buy = new { currency = "USD", amount = "1.00" },
+            onBehalfOf = user.Id,
         })).MustBe(422, "insufficient_funds");
         Assert.Equal(("JPY", "14999", "15000"), (tooMuch["currency"], tooMuch["available"], tooMuch["required"]));
         // Its owner sees it too.
@@ -108,7 +112,8 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         await Books.ExecuteAsync(await system.DatabaseAsync(), "update identity.users set external_id = $2 where id = $1", alice.Id, externalId);
         var body = new
         {
-            postings = new[] { new { from = $"user:{externalId}", to = $"user:{bob.Email}", currency = "USD", amount = "4.00" } }, effectiveAt = "2022-01-01T00:00:00Z",
+            postings = new[] { new { from = $"user:{externalId}", to = $"user:{bob.Email}", currency = "USD", amount = "4.00" } },
+            effectiveAt = "2022-01-01T00:00:00Z",
         };
 
         var journal = (await service.PostAsync("transactions", body, ("Idempotency-Key", "j"))).MustBe(201);
@@ -119,7 +124,9 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         (await other.GetAsync($"transactions/{journal.TransactionId}")).MustBe(404, "not_found");
         (await service.PostAsync("exchanges", new
         {
-            sell = new { currency = "USD", amount = "6.00" }, buy = new { currency = "JPY", amount = "900" }, onBehalfOf = externalId,
+            sell = new { currency = "USD", amount = "6.00" },
+            buy = new { currency = "JPY", amount = "900" },
+            onBehalfOf = externalId,
         })).MustBe(201);
         Assert.Equal((0m, 900m, 4m), (await alice.BalanceAsync(), await alice.BalanceAsync("JPY"), await bob.BalanceAsync()));
         // Whose transaction it was does not matter: both may move everybody's money.
@@ -139,7 +146,9 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         (await service.PostAsync("transactions", new { postings = new[] { new { from = $"user:{user.Id}", to = "world", currency = "USD", amount = "1.00" } } })).MustBe(403, "forbidden");
         (await service.PostAsync("exchanges", new
         {
-            sell = new { currency = "USD", amount = "1.00" }, buy = new { currency = "JPY", amount = "1" }, onBehalfOf = user.Id,
+            sell = new { currency = "USD", amount = "1.00" },
+            buy = new { currency = "JPY", amount = "1" },
+            onBehalfOf = user.Id,
         })).MustBe(403, "forbidden");
         (await service.PostAsync($"transactions/{deposit}/reversal", "{}")).MustBe(403, "forbidden");
         Assert.Equal(11m, await user.BalanceAsync());
@@ -171,7 +180,9 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         var (op, user) = (await system.NewOperatorAsync(), await system.NewUserAsync("100.00"));
         (await op.PostAsync("transactions", new
         {
-            postings = new[] { new { from = $"user:{user.Id}", to = "world", currency = "USD", amount = "2.50" } }, reference = "Bank fee", effectiveAt = "2021-06-30T22:00:00Z",
+            postings = new[] { new { from = $"user:{user.Id}", to = "world", currency = "USD", amount = "2.50" } },
+            reference = "Bank fee",
+            effectiveAt = "2021-06-30T22:00:00Z",
         })).MustBe(201);
         (await op.PostAsync("deposits", new { currency = "USD", amount = "1.00", onBehalfOf = user.Id, effectiveAt = "2021-07-01T00:00:00Z" })).MustBe(201);
 
