@@ -9,6 +9,7 @@ using Ledger.Api.Journal;
 using Ledger.Api.Limits;
 using Ledger.Api.Oidc;
 using Ledger.Api.OpenApi;
+using Ledger.Api.Periods;
 using Ledger.Api.Requests;
 using Ledger.Api.ServiceAccounts;
 using Ledger.Api.Transactions;
@@ -39,6 +40,7 @@ namespace Ledger.Api
             builder.AddIdentity();
             builder.AddOidc();
             builder.AddCurrencies();
+            builder.AddAccounts();
             builder.AddStatements();
             builder.AddTransactions();
             builder.AddJournal();
@@ -59,7 +61,10 @@ namespace Ledger.Api
             var api = routes.MapGroup("/api/v1").RefuseUnknownAndRepeatedParameters();
             api.MapIdentity();
             api.MapBalances();
+            api.MapAccounts();
             api.MapStatements();
+            api.MapHouseAccounts();
+            api.MapPeriods();
             api.MapTransactions();
             api.MapFailedCommands();
             api.MapJournal();

@@ -16,25 +16,33 @@ public sealed class OnBehalfOf(UserLookup users)
     /// <summary>What a service account is told that names no user.</summary>
     public const string Required = "Is required from a service account: the user's id, e-mail address or external id.";
 
+    private const string MayNotMove = "Only service accounts with scope transactions and operators act on behalf of a user.";
+
     /// <summary>For whom a request reads, or the problem that it has. Without <paramref name="text"/>, users read their own data.</summary>
-    public async ValueTask<(Acting Acting, ProblemHttpResult? Problem)> ReadAsync(HttpContext context, string? text)
+    public ValueTask<(Acting Acting, ProblemHttpResult? Problem)> ReadAsync(HttpContext context, string? text) => ActAsync(
+        context, text, context.Caller().ReadsForOthers, "Only service accounts with scope read, operators and auditors read on behalf of a user.");
+
+    /// <summary>Whose accounts a request opens, changes or closes, or the problem that it has. Without <paramref name="text"/>, the caller's.</summary>
+    public ValueTask<(Acting Acting, ProblemHttpResult? Problem)> ChangeAsync(HttpContext context, string? text) =>
+        ActAsync(context, text, context.Caller().MovesForOthers, MayNotMove);
+
+    /// <summary>The problem of a command of a caller who may not move money on behalf of users; null if there is none.</summary>
+    public static ProblemHttpResult? RefuseMove(HttpContext context, string? text) =>
+        text is null || context.Caller().MovesForOthers ? null : Forbidden(context, MayNotMove);
+
+    private async ValueTask<(Acting Acting, ProblemHttpResult? Problem)> ActAsync(HttpContext context, string? text, bool mayActForOthers, string refusal)
     {
         var caller = context.Caller();
         if (text is null)
             return caller.IsUser ? (new(caller.Id, caller.Id), null) : (default, Invalid(context, Required));
-        if (!caller.ReadsForOthers)
-            return (default, Forbidden(context, "Only service accounts with scope read, operators and auditors read on behalf of a user."));
+        if (!mayActForOthers)
+            return (default, Forbidden(context, refusal));
         if (UserLookup.ErrorOf(text) is { } error)
             return (default, Invalid(context, error));
         return await users.FindExistingAsync(text, context.RequestAborted) is { } user
             ? (new(caller.Id, user), null)
             : (default, Problem.Of(context, StatusCodes.Status404NotFound, "not_found", $"onBehalfOf: no user has the id, e-mail address or external id {Sent.Quoted(text)}."));
     }
-
-    /// <summary>The problem of a command of a caller who may not move money on behalf of users; null if there is none.</summary>
-    public static ProblemHttpResult? RefuseMove(HttpContext context, string? text) => text is null || context.Caller().MovesForOthers
-        ? null
-        : Forbidden(context, "Only service accounts with scope transactions and operators move money on behalf of a user.");
 
     private static ProblemHttpResult Forbidden(HttpContext context, string detail) => Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", detail);
 

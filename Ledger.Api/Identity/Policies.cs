@@ -17,6 +17,8 @@ public static class Policies
     public const string Move = "move";
     /// <summary>The callers of <see cref="Read"/>, and those of <see cref="Move"/> for the outcome of their commands.</summary>
     public const string ReadOrMove = "read or move";
+    /// <summary>Operators and service accounts, who move everybody's money. Scope transactions.</summary>
+    public const string MoveForOthers = "move for others";
     /// <summary>Operators, who administer. Scope admin.</summary>
     public const string Operator = "operator";
     /// <summary>Operators and service accounts, who create, change and close users. Scope users.</summary>
@@ -30,6 +32,7 @@ public static class Policies
         [Read] = new([Scopes.Read], _ => true),
         [Move] = new([Scopes.Transactions], _ => true),
         [ReadOrMove] = new([Scopes.Read, Scopes.Transactions], _ => true),
+        [MoveForOthers] = new([Scopes.Transactions], caller => !caller.IsUser || caller.IsOperator),
         [Operator] = new([Scopes.Admin], caller => caller.IsOperator),
         [Users] = new([Scopes.Users], caller => !caller.IsUser || caller.IsOperator),
         [Staff] = new([Scopes.Admin], caller => caller.Roles != CallerRoles.None),

@@ -49,14 +49,11 @@ public static class EventEndpoints
             user = acting.User;
         }
         var transactions = await feed.ReadAsync(caller.Id, user, sequence, pageSize, cancellationToken);
-        var currencies = await catalog.GetAsync(transactions.Select(transaction => transaction.Currency), cancellationToken);
+        var currencies = await catalog.GetAsync(TransactionResponse.CurrenciesOf(transactions), cancellationToken);
         var events = transactions.Select(transaction =>
-        {
-            var currency = currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency);
-            return new EventResponse(
+            new EventResponse(
                 transaction.Id, transaction.Sequence!.Value, $"transaction.{transaction.Status.Name()}", transaction.DecidedAt!.Value,
-                user is { } owner ? TransactionResponse.Of(transaction, owner, currency) : TransactionResponse.OfAll(transaction, currency));
-        }).ToList();
+                TransactionResponse.Of(transaction, user, currencies))).ToList();
         return TypedResults.Ok(new EventPage(events, events.Count > 0 ? events[^1].Sequence : sequence));
     }
 }

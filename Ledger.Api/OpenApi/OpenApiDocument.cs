@@ -127,7 +127,7 @@ public static class OpenApiDocument
 
         switch (context.JsonPropertyInfo?.Name)
         {
-            case "amount" or "posted" or "held" or "available" or "balanceAfter" or "openingBalance" or "closingBalance":
+            case "amount" or "posted" or "held" or "available" or "balanceAfter" or "openingBalance" or "closingBalance" or "creditLimit" or "required" or "position":
                 schema.Format = "decimal";
                 schema.Pattern = context.JsonPropertyInfo.DeclaringType.Name.EndsWith("Request", StringComparison.Ordinal)
                     ? @"^[0-9]+(\.[0-9]+)?$"
@@ -170,6 +170,7 @@ public static class OpenApiDocument
                 Description = "With `validation_failed` and `amount_precision`: the errors of each field.",
                 AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.Array, Items = new OpenApiSchema { Type = JsonSchemaType.String } },
             },
+            ["index"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32", Description = "With a journal: the place of the posting, from 0." },
             ["transactionId"] = Text("With a rejected command: the id of its transaction.", "uuid"),
         };
 

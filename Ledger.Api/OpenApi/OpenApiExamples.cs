@@ -120,6 +120,7 @@ internal static class OpenApiExamples
         var pending = posted.DeepClone().AsObject();
         pending["status"] = "pending";
         pending["postedAt"] = null;
+        pending["effectiveAt"] = null;
         pending["entries"] = new JsonArray();
         return pending;
     }

@@ -5,6 +5,7 @@ using Ledger.Api.Balances;
 using Ledger.Api.Currencies;
 using Ledger.Api.Identity;
 using Ledger.Api.Journal;
+using Ledger.Api.Periods;
 using Ledger.Api.ServiceAccounts;
 using Ledger.Api.Transactions;
 using Ledger.Api.Users;
@@ -22,6 +23,17 @@ namespace Ledger.Api.Requests;
 [JsonSerializable(typeof(DepositRequest))]
 [JsonSerializable(typeof(MoneyRequest))]
 [JsonSerializable(typeof(TransferRequest))]
+[JsonSerializable(typeof(JournalRequest))]
+[JsonSerializable(typeof(ExchangeRequest))]
+[JsonSerializable(typeof(ReversalRequest))]
+[JsonSerializable(typeof(AccountRequest))]
+[JsonSerializable(typeof(AccountChange))]
+[JsonSerializable(typeof(AccountList))]
+[JsonSerializable(typeof(HouseAccountRequest))]
+[JsonSerializable(typeof(CreditLimitRequest))]
+[JsonSerializable(typeof(ExchangePositions))]
+[JsonSerializable(typeof(PeriodsRequest))]
+[JsonSerializable(typeof(PeriodsResponse))]
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(TransactionPage))]
 [JsonSerializable(typeof(EventPage))]

@@ -97,7 +97,7 @@ public sealed partial class QueryReader
 
     // RFC 3339, section 5.6: a date, a time with seconds, and an offset. Without an offset, as clients that NSwag generates send times,
     // it is UTC. PostgreSQL stores microseconds, so finer digits are cut off.
-    private static bool TryParseTime(string? text, out DateTimeOffset value)
+    public static bool TryParseTime(string? text, out DateTimeOffset value)
     {
         value = default;
         if (Rfc3339().Match(text ?? "") is not { Success: true, Groups: var parts }

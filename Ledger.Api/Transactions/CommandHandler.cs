@@ -25,18 +25,18 @@ public sealed class CommandHandler(
     private readonly TimeSpan _wait = TimeSpan.FromSeconds(options.Value.WaitSeconds);
 
     /// <summary>
-    /// Returns 201 for a posted command and 422 for a rejected one. Returns 202 for a recorded one: the client does not wait, the
+    /// Returns 201 for a posted command and 422 or 409 for a rejected one. Returns 202 for a recorded one: the client does not wait, the
     /// wait ends, or RabbitMQ takes no messages. A command that was answered 201, 202 or 422 is never lost and never 404.
     /// </summary>
     public async Task<CommandAnswer> HandleAsync(HttpContext context, ValidCommand valid)
     {
-        var (command, currency) = valid;
+        var (command, currencies) = valid;
         CommandMetrics.CountAccepted(command.Kind);
         var start = Stopwatch.GetTimestamp();
         int? status = null;
         try
         {
-            var answer = await DecideAsync(context, command, currency);
+            var answer = await DecideAsync(context, command, currencies);
             status = ((IStatusCodeHttpResult)answer.Result).StatusCode;
             return answer;
         }
@@ -46,7 +46,7 @@ public sealed class CommandHandler(
         }
     }
 
-    private async Task<CommandAnswer> DecideAsync(HttpContext context, Command command, Currency currency)
+    private async Task<CommandAnswer> DecideAsync(HttpContext context, Command command, IReadOnlyDictionary<string, Currency> currencies)
     {
         var preference = Preference.Of(context.Request);
         var isLost = false;
@@ -54,7 +54,7 @@ public sealed class CommandHandler(
         {
             (var reply, isLost) = await gateway.SendAsync(command, preference.Wait ?? _wait);
             if (reply is not null)
-                return await AnswerAsync(context, command, reply, currency);
+                return await AnswerAsync(context, command, reply, currencies);
         }
 
         var inQueue = preference.RespondAsync ? gateway.CanPost : !isLost;
@@ -62,37 +62,37 @@ public sealed class CommandHandler(
         if (conflict is { } other)
         {
             return other.SameRequest
-                ? await ReplayAsync(context, other.TransactionId, command, currency)
+                ? await ReplayAsync(context, other.TransactionId, command, currencies)
                 : CommandProblems.KeyReused(context);
         }
         if (preference.RespondAsync && inQueue)
             gateway.Post(command);
-        return await StoredAsync(context, command.Id, command, currency);
+        return await StoredAsync(context, command.Id, command, currencies);
     }
 
-    private async Task<CommandAnswer> AnswerAsync(HttpContext context, Command command, Reply reply, Currency currency) => reply.Kind switch
+    private async Task<CommandAnswer> AnswerAsync(HttpContext context, Command command, Reply reply, IReadOnlyDictionary<string, Currency> currencies) => reply.Kind switch
     {
-        ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.Id), TransactionResponse.Of(command, reply, currency)),
-        ReplyKind.Rejected => CommandProblems.Rejected(context, TransactionResponse.Of(command, reply, currency)),
-        ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command, currency),
+        ReplyKind.Posted => TypedResults.Created(LocationOf(context, command.Id), TransactionResponse.Of(command, reply, currencies)),
+        ReplyKind.Rejected => CommandProblems.Rejected(context, TransactionResponse.Of(command, reply, currencies)),
+        ReplyKind.Replayed => await ReplayAsync(context, reply.TransactionId, command, currencies),
         ReplyKind.KeyReused => CommandProblems.KeyReused(context),
         _ => CommandProblems.Failed(context, reply.TransactionId),
     };
 
-    private Task<CommandAnswer> ReplayAsync(HttpContext context, Guid id, Command command, Currency currency)
+    private Task<CommandAnswer> ReplayAsync(HttpContext context, Guid id, Command command, IReadOnlyDictionary<string, Currency> currencies)
     {
         context.Response.Headers["Idempotency-Replayed"] = "true";
-        return StoredAsync(context, id, command, currency);
+        return StoredAsync(context, id, command, currencies);
     }
 
-    private async Task<CommandAnswer> StoredAsync(HttpContext context, Guid id, Command command, Currency currency)
+    private async Task<CommandAnswer> StoredAsync(HttpContext context, Guid id, Command command, IReadOnlyDictionary<string, Currency> currencies)
     {
         var (principal, owner) = (command.PrincipalId, command.OwnerId);
         var transaction = await (principal == owner
-            ? queries.FindAsync(new Acting(principal, owner), id, CancellationToken.None)
+            ? queries.FindAsync(new Acting(principal, principal), id, CancellationToken.None)
             : queries.FindSentAsync(principal, id, CancellationToken.None))
             ?? throw new InvalidOperationException($"Transaction {id} was recorded, but it is neither pending nor decided.");
-        var response = TransactionResponse.Of(transaction, owner, currency);
+        var response = TransactionResponse.Of(transaction, owner, currencies);
         return transaction.Status switch
         {
             TransactionStatus.Posted => TypedResults.Created(LocationOf(context, id), response),

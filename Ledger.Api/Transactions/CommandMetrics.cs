@@ -26,7 +26,7 @@ internal static class CommandMetrics
         {
             StatusCodes.Status201Created => "posted",
             StatusCodes.Status202Accepted => "pending",
-            StatusCodes.Status422UnprocessableEntity => "rejected",
+            StatusCodes.Status422UnprocessableEntity or StatusCodes.Status409Conflict => "rejected",
             _ => "failed",
         };
         Duration.Record(duration.TotalSeconds, new("kind", kind.Name()), new("outcome", outcome));

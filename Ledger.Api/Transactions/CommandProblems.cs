@@ -9,28 +9,43 @@ namespace Ledger.Api.Transactions;
 internal static class CommandProblems
 {
     /// <summary>The command was rejected before it became a transaction.</summary>
-    public static ProblemHttpResult Rejected(HttpContext context, string code) =>
-        Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code));
+    /// <param name="index">The place of the posting, from 0; null where the command is no journal.</param>
+    public static ProblemHttpResult Rejected(HttpContext context, string code, int? index = null) =>
+        WithIndex(Problem.Of(context, StatusOf(code), code, DetailOf(code)), index);
 
     /// <summary>The ledger does not have the currency of the command. Codes in lower case are a frequent cause.</summary>
-    public static ProblemHttpResult CurrencyUnknown(HttpContext context, string sent, IReadOnlyDictionary<string, Currency> currencies)
+    public static ProblemHttpResult CurrencyUnknown(HttpContext context, string sent, IReadOnlyDictionary<string, Currency> currencies, int? index = null)
     {
         var upper = sent.ToUpperInvariant();
-        return Problem.Of(
+        return WithIndex(Problem.Of(
             context, StatusCodes.Status422UnprocessableEntity, RejectionCodes.CurrencyUnknown, currencies.ContainsKey(upper)
                 ? $"The ledger does not have the currency {Sent.Quoted(sent)}. Codes are in upper case: {upper}."
-                : $"The ledger does not have the currency {Sent.Quoted(sent)}. GET /api/v1/currencies lists the currencies.");
+                : $"The ledger does not have the currency {Sent.Quoted(sent)}. GET /api/v1/currencies lists the currencies."), index);
     }
 
     /// <summary>The ledger rejected the command; the problem names the transaction that records it.</summary>
     public static ProblemHttpResult Rejected(HttpContext context, TransactionResponse transaction)
     {
-        var code = transaction.Rejection!.Code;
-        return code == RejectionCodes.InsufficientFunds
-            ? Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code),
-                ("transactionId", transaction.Id), ("currency", transaction.Currency),
-                ("available", transaction.Rejection.Available), ("required", transaction.Amount))
-            : Problem.Of(context, StatusCodes.Status422UnprocessableEntity, code, DetailOf(code), ("transactionId", transaction.Id));
+        var rejection = transaction.Rejection!;
+        var code = rejection.Code;
+        return WithIndex(
+            code == RejectionCodes.InsufficientFunds
+                ? Problem.Of(context, StatusOf(code), code, DetailOf(code),
+                    ("transactionId", transaction.Id), ("currency", rejection.Currency), ("available", rejection.Available), ("required", rejection.Required))
+                : Problem.Of(context, StatusOf(code), code, DetailOf(code), ("transactionId", transaction.Id)),
+            rejection.Index);
+    }
+
+    // What has become of another transaction is a conflict (409); everything else is the command's own fault (422).
+    private static int StatusOf(string code) => code is RejectionCodes.AlreadyReversed or RejectionCodes.NotReversible
+        ? StatusCodes.Status409Conflict
+        : StatusCodes.Status422UnprocessableEntity;
+
+    private static ProblemHttpResult WithIndex(ProblemHttpResult problem, int? index)
+    {
+        if (index is { } place)
+            problem.ProblemDetails.Extensions["index"] = place;
+        return problem;
     }
 
     /// <summary>The transaction is stored as failed, for good: the same idempotency key gives this answer again.</summary>
@@ -49,7 +64,12 @@ internal static class CommandProblems
         RejectionCodes.AccountFrozen => "An account of this transaction is frozen.",
         RejectionCodes.AccountClosed => "An account of this transaction is closed.",
         RejectionCodes.RecipientUnknown => "The user does not exist.",
-        RejectionCodes.Forbidden => "The caller may not move money of this user.",
+        RejectionCodes.Forbidden => "The caller may not move this money.",
+        RejectionCodes.AccountUnknown => "There is no such account in this currency, or it belongs to another user.",
+        RejectionCodes.SameAccount => "Both ends are the same account.",
+        RejectionCodes.NotReversible => "Only a posted transaction that is not a reversal can be reversed.",
+        RejectionCodes.AlreadyReversed => "The transaction was reversed before.",
+        RejectionCodes.PeriodClosed => "The books are closed at the time at which the transaction would take effect.",
         RejectionCodes.BalanceOverflow => "The balance would exceed the largest amount that the ledger can store.",
         _ => "The command was rejected.",
     };

@@ -20,6 +20,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
     private const int MaxMetadataKey = 40;
     private const int MaxMetadataValue = 500;
     private const int MaxKey = 255;
+    private static readonly DateTimeOffset s_firstEffect = new(1970, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     /// <summary>Returns the command, or the problem that the request has.</summary>
     public async ValueTask<(ValidCommand? Command, ProblemHttpResult? Problem)> ReadAsync(CommandRequest request, HttpContext context)
@@ -31,16 +32,10 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             errors["currency"] = ["Is required: an ISO 4217 code."];
         if (string.IsNullOrEmpty(request.Amount))
             errors["amount"] = ["Is required: a decimal string in major units, such as \"12.34\"."];
-        if (request.Reference is { } reference && Sent.TextError(reference, MaxReference) is { } referenceError)
-            errors["reference"] = [referenceError];
-        if (request.Metadata is not null && MetadataError(request.Metadata) is { } metadataError)
-            errors["metadata"] = [metadataError];
-
-        var key = context.Request.Headers["Idempotency-Key"];
-        if (key.Count > 1)
-            errors["Idempotency-Key"] = ["The header occurs more than once."];
-        else if (key.Count == 1 && (string.IsNullOrEmpty(key[0]) ? $"Is empty. Must be text of 1 to {MaxKey} characters." : Sent.TextError(key[0]!, MaxKey)) is { } keyError)
-            errors["Idempotency-Key"] = [keyError];
+        var common = ReadCommon(request.Reference, request.Metadata, request.EffectiveAt, context, errors);
+        Guid? account = null;
+        if (request.Account is not null)
+            account = Guid.TryParseExact(request.Account, "D", out var id) ? id : Fail(errors, "account", $"{Sent.Quoted(request.Account)} is not the id of an account.");
 
         Guid? recipient = null;
         var caller = context.Caller();
@@ -59,7 +54,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
         if (request.Kind == TransactionKind.Transfer)
         {
             if (string.IsNullOrEmpty(request.To))
-                errors["to"] = ["Is required: a user id, an e-mail address or an external id."];
+                errors["to"] = ["Is required: a user id, an e-mail address, an external id, or the id of an account."];
             else if (UserLookup.ErrorOf(request.To) is { } error)
                 errors["to"] = [error];
             else
@@ -73,6 +68,8 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
         }
         if (errors.Count > 0)
             return (null, Problem.Invalid(context, errors));
+        if (common.EffectiveAt is not null && !caller.MovesForOthers)
+            return (null, Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "Only service accounts with scope transactions and operators send effectiveAt."));
 
         var currencies = await catalog.GetAsync(context.RequestAborted);
         if (!currencies.TryGetValue(request.Currency!, out var currency))
@@ -89,22 +86,24 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             }));
         }
 
+        var now = clock.GetUtcNow();
         var command = new Command
         {
-            Id = Guid.CreateVersion7(clock.GetUtcNow()),
+            Id = Guid.CreateVersion7(now),
             Kind = request.Kind,
             OwnerId = owner.Value,
             PrincipalId = caller.Id,
             RecipientId = recipient,
             RecipientAddress = request.To is { } to ? UserLookup.NameIn(to) : null,
             Amount = new Money(minorUnits, currency.Code),
-            Reference = request.Reference,
-            Metadata = request.Metadata is null or { Count: 0 } ? null : JsonSerializer.Serialize(request.Metadata, ApiJson.Default.DictionaryStringString),
-            IdempotencyKey = key.Count == 1 ? key[0] : null,
-            CreatedAt = ToMicroseconds(clock.GetUtcNow().UtcDateTime),
+            Reference = common.Reference,
+            Metadata = common.Metadata,
+            IdempotencyKey = common.Key,
+            CreatedAt = ToMicroseconds(now.UtcDateTime),
             TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
+            Terms = account is null && common.EffectiveAt is null ? null : new CommandTerms { AccountId = account, EffectiveAt = common.EffectiveAt },
         };
-        return (new ValidCommand(command, currency), null);
+        return (new ValidCommand(command, currencies), null);
     }
 
     // A name that is not registered takes a token of the user's remote address. Without tokens, registered names are refused too: the
@@ -120,8 +119,45 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             : (recipient, null);
     }
 
-    private static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency) => Problem.Invalid(
-        context, new Dictionary<string, string[]> { ["amount"] = [AmountMessage(error, amount, currency)] },
+    /// <summary>The fields that every command has, and the errors in them.</summary>
+    internal CommonFields ReadCommon(
+        string? reference, Dictionary<string, string>? metadata, string? effectiveAt, HttpContext context, Dictionary<string, string[]> errors)
+    {
+        if (reference is not null && Sent.TextError(reference, MaxReference) is { } referenceError)
+            errors["reference"] = [referenceError];
+        if (metadata is not null && MetadataError(metadata) is { } metadataError)
+            errors["metadata"] = [metadataError];
+
+        var key = context.Request.Headers["Idempotency-Key"];
+        if (key.Count > 1)
+            errors["Idempotency-Key"] = ["The header occurs more than once."];
+        else if (key.Count == 1 && (string.IsNullOrEmpty(key[0]) ? $"Is empty. Must be text of 1 to {MaxKey} characters." : Sent.TextError(key[0]!, MaxKey)) is { } keyError)
+            errors["Idempotency-Key"] = [keyError];
+
+        DateTime? effect = null;
+        if (effectiveAt is not null)
+        {
+            if (!QueryReader.TryParseTime(effectiveAt, out var time))
+                errors["effectiveAt"] = [$"{Sent.Quoted(effectiveAt)} was sent. Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z; without an offset it is UTC."];
+            else if (time < s_firstEffect || time > clock.GetUtcNow())
+                errors["effectiveAt"] = [$"{Sent.Quoted(effectiveAt)} was sent. Must be from {s_firstEffect:yyyy-MM-dd} to now."];
+            else
+                effect = time.UtcDateTime;
+        }
+        return new CommonFields(
+            reference, metadata is null or { Count: 0 } ? null : JsonSerializer.Serialize(metadata, ApiJson.Default.DictionaryStringString),
+            key.Count == 1 ? key[0] : null, effect);
+    }
+
+    private static Guid? Fail(Dictionary<string, string[]> errors, string field, string error)
+    {
+        errors[field] = [error];
+        return null;
+    }
+
+    /// <summary>The problem of an amount that its currency does not take.</summary>
+    internal static ProblemHttpResult AmountProblem(HttpContext context, AmountError error, string amount, Currency currency, string field = "amount") => Problem.Invalid(
+        context, new Dictionary<string, string[]> { [field] = [AmountMessage(error, amount, currency)] },
         error == AmountError.TooPrecise ? "amount_precision" : "validation_failed");
 
     /// <summary>What is wrong with an amount that a client sent.</summary>
@@ -152,8 +188,15 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
     }
 
     // PostgreSQL stores microseconds: without this, the first answer would show a finer time than later reads.
-    private static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
+    internal static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
 }
 
-/// <summary>A command that passed validation, and the currency of its amount.</summary>
-public sealed record ValidCommand(Command Command, Currency Currency);
+/// <summary>The fields that every command has.</summary>
+/// <param name="Metadata">JSON; null without any.</param>
+/// <param name="Key">The idempotency key.</param>
+/// <param name="EffectiveAt">UTC, whole microseconds.</param>
+internal readonly record struct CommonFields(string? Reference, string? Metadata, string? Key, DateTime? EffectiveAt);
+
+/// <summary>A command that passed validation.</summary>
+/// <param name="Currencies">At least the currencies that it moves.</param>
+public sealed record ValidCommand(Command Command, IReadOnlyDictionary<string, Currency> Currencies);

@@ -13,14 +13,18 @@ using CommandAnswer = Microsoft.AspNetCore.Http.HttpResults.Results<
 
 namespace Ledger.Api.Transactions;
 
-/// <summary>Deposits, withdrawals, transfers, and the transactions that they become.</summary>
+/// <summary>Deposits, withdrawals, transfers, journals, exchanges and reversals, and the transactions that they become.</summary>
 public static class TransactionEndpoints
 {
-    private const string CommandAnswers =
+    private const string Answers =
         "Returns 201 when the transaction is posted, 422 when it is rejected, and 202 when it is recorded but not decided yet: with "
         + "`Prefer: respond-async`, after `Prefer: wait=N` seconds (10 by default), or while RabbitMQ is unavailable. "
-        + "With an `Idempotency-Key`, the request is safe to retry. Service accounts with scope transactions and operators name the user in "
+        + "With an `Idempotency-Key`, the request is safe to retry. ";
+
+    private const string CommandAnswers = Answers + "Service accounts with scope transactions and operators name the user in "
         + "`onBehalfOf`; from other callers, `onBehalfOf` gets 403 `forbidden`.";
+
+    private const string ForOthersAnswers = Answers + "For service accounts with scope transactions and for operators.";
 
     public static void MapTransactions(this IEndpointRouteBuilder routes)
     {
@@ -34,6 +38,17 @@ public static class TransactionEndpoints
         commands.MapPost("/withdrawals", WithdrawAsync).AsCommand("Withdraw", "Withdraw money from a user's account");
         commands.MapPost("/transfers", TransferAsync).AsCommand("Transfer", "Transfer money to another user");
 
+        var forOthers = group.MapGroup("").RequireAuthorization(Policies.MoveForOthers);
+        forOthers.MapPost("/transactions", PostJournalAsync).AsCommand("PostJournal", "Post several movements as one transaction", ForOthersAnswers
+            + " The postings are judged in order, all or none; each may be in another currency. A rejection names the posting that could not be made (`index`). "
+            + "The transaction's currency is that of the first posting, its amount the sum of the postings in that currency.");
+        forOthers.MapPost("/exchanges", ExchangeAsync).AsCommand("Exchange", "Exchange a user's money for another currency", ForOthersAnswers
+            + " The two amounts state the rate. The user in `onBehalfOf` sells to the ledger's exchange accounts and buys from them, main account to main account.");
+        forOthers.MapPost("/transactions/{id:guid}/reversal", ReverseAsync).AsCommand("Reverse", "Reverse a transaction", ForOthersAnswers
+            + " Posts the negated entries of a posted transaction, once: 409 `already_reversed`. A transaction that is not posted, or is a reversal itself, is 409 `not_reversible`. "
+            + "An account that cannot pay rejects the reversal.")
+            .ProducesProblem(StatusCodes.Status404NotFound).ProducesProblem(StatusCodes.Status409Conflict);
+
         group.MapGet("/transactions", ListAsync).RequireAuthorization(Policies.Read).WithName("ListTransactions")
             .WithSummary("List a user's transactions")
             .WithDescription(
@@ -46,7 +61,7 @@ public static class TransactionEndpoints
         group.MapGet("/transactions/{id:guid}", GetAsync).RequireAuthorization(Policies.ReadOrMove).WithName("GetTransaction")
             .WithSummary("Get a transaction")
             .WithDescription("A transaction exists as soon as a client learns its id. Another user's transaction is 404. "
-                + "Without `onBehalfOf`, service accounts and operators get the transactions that they sent.")
+                + "Without `onBehalfOf`, service accounts get the transactions that they sent, and operators and auditors any, with all entries on accounts of users and of the house.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
@@ -67,19 +82,40 @@ public static class TransactionEndpoints
         if (request.OnBehalfOf is null && context.Caller().IsUser && !selfService.AreOn)
             return Problem.Of(context, StatusCodes.Status403Forbidden, "forbidden", "Users do not deposit for themselves: service accounts and operators deposit on behalf of a user.");
         return await HandleAsync(
-            new(TransactionKind.Deposit, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf),
+            new(TransactionKind.Deposit, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf, EffectiveAt: request.EffectiveAt),
             context, reader, handler);
     }
 
     private static Task<CommandAnswer> WithdrawAsync(MoneyRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
         HandleAsync(
-            new(TransactionKind.Withdrawal, request.Currency, request.Amount, request.Reference, request.Metadata, OnBehalfOf: request.OnBehalfOf),
+            new(TransactionKind.Withdrawal, request.Currency, request.Amount, request.Reference, request.Metadata,
+                OnBehalfOf: request.OnBehalfOf, Account: request.Account, EffectiveAt: request.EffectiveAt),
             context, reader, handler);
 
     private static Task<CommandAnswer> TransferAsync(TransferRequest request, HttpContext context, CommandReader reader, CommandHandler handler) =>
         HandleAsync(
-            new(TransactionKind.Transfer, request.Currency, request.Amount, request.Reference, request.Metadata, request.To, request.OnBehalfOf),
+            new(TransactionKind.Transfer, request.Currency, request.Amount, request.Reference, request.Metadata,
+                request.To, request.OnBehalfOf, request.Account, request.EffectiveAt),
             context, reader, handler);
+
+    private static async Task<CommandAnswer> PostJournalAsync(JournalRequest request, HttpContext context, OperatorCommandReader reader, CommandHandler handler)
+    {
+        var (command, problem) = await reader.ReadAsync(request, context);
+        return problem is not null ? problem : await handler.HandleAsync(context, command!);
+    }
+
+    private static async Task<CommandAnswer> ExchangeAsync(ExchangeRequest request, HttpContext context, OperatorCommandReader reader, CommandHandler handler)
+    {
+        var (command, problem) = await reader.ReadAsync(request, context);
+        return problem is not null ? problem : await handler.HandleAsync(context, command!);
+    }
+
+    private static async Task<CommandAnswer> ReverseAsync(
+        Guid id, ReversalRequest? request, HttpContext context, OperatorCommandReader reader, CommandHandler handler)
+    {
+        var (command, problem) = await reader.ReadAsync(id, request, context);
+        return problem is not null ? problem : await handler.HandleAsync(context, command!);
+    }
 
     private static async Task<CommandAnswer> HandleAsync(
         CommandRequest request, HttpContext context, CommandReader reader, CommandHandler handler)
@@ -128,16 +164,10 @@ public static class TransactionEndpoints
         var transactions = acting is { } user
             ? await queries.ListAsync(user, filter, pageSize + 1, cancellationToken)
             : await queries.SearchAsync(context.Caller().Id, filter, pageSize + 1, cancellationToken);
-        var currencies = await catalog.GetAsync(transactions.Select(t => t.Currency), cancellationToken);
-        var page = transactions.Take(pageSize).Select(ResponseOf).ToList();
+        var currencies = await catalog.GetAsync(TransactionResponse.CurrenciesOf(transactions), cancellationToken);
+        var page = transactions.Take(pageSize).Select(t => TransactionResponse.Of(t, acting?.User, currencies)).ToList();
         var next = transactions.Count > pageSize ? transactions[pageSize - 1] : null;
         return TypedResults.Ok(new TransactionPage(page, next is null ? null : new TransactionPlace(next.DecidedAt, next.Id).ToString()));
-
-        TransactionResponse ResponseOf(Transaction transaction)
-        {
-            var currency = currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency);
-            return acting is { User: var viewer } ? TransactionResponse.Of(transaction, viewer, currency) : TransactionResponse.OfAll(transaction, currency);
-        }
     }
 
     private static async Task<TransactionFilter> WithAmountsAsync(
@@ -169,14 +199,17 @@ public static class TransactionEndpoints
         var caller = context.Caller();
         // Without the scope to read, a caller reads the outcome of the commands that it sent.
         if (onBehalfOf is null && !(caller.IsUser && caller.Scopes.HasFlag(CallerScopes.Read)))
-            return await AnswerAsync(await queries.FindSentAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken);
+        {
+            var sent = await queries.FindSentAsync(caller.Id, id, cancellationToken);
+            return await AnswerAsync(sent, sent?.OwnerId, context, catalog, cancellationToken);
+        }
 
         var (acting, problem) = await users.ReadAsync(context, onBehalfOf);
         if (problem is not null)
             return problem;
         var transaction = await queries.FindAsync(acting, id, cancellationToken);
-        return transaction is null && onBehalfOf is null && caller.IsOperator
-            ? await AnswerAsync(await queries.FindSentAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken)
+        return transaction is null && onBehalfOf is null && caller.ReadsForOthers
+            ? await AnswerAsync(await queries.FindEverywhereAsync(caller.Id, id, cancellationToken), null, context, catalog, cancellationToken)
             : await AnswerAsync(transaction, acting.User, context, catalog, cancellationToken);
     }
 
@@ -185,14 +218,14 @@ public static class TransactionEndpoints
         Acting acting, Guid id, HttpContext context, TransactionQueries queries, CurrencyCatalog catalog, CancellationToken cancellationToken) =>
         await AnswerAsync(await queries.FindAsync(acting, id, cancellationToken), acting.User, context, catalog, cancellationToken);
 
-    /// <param name="user">The user who sees it; null for the transaction's owner.</param>
+    /// <param name="viewer">The user who sees the own entries; null for a caller who sees all of them.</param>
     private static async Task<Results<Ok<TransactionResponse>, ProblemHttpResult>> AnswerAsync(
-        Transaction? transaction, Guid? user, HttpContext context, CurrencyCatalog catalog, CancellationToken cancellationToken)
+        Transaction? transaction, Guid? viewer, HttpContext context, CurrencyCatalog catalog, CancellationToken cancellationToken)
     {
         if (transaction is null)
             return Problem.NotFound(context);
-        var currencies = await catalog.GetAsync([transaction.Currency], cancellationToken);
-        return TypedResults.Ok(TransactionResponse.Of(transaction, user ?? transaction.OwnerId ?? Guid.Empty, currencies.GetValueOrDefault(transaction.Currency) ?? Currency.Unknown(transaction.Currency)));
+        var currencies = await catalog.GetAsync(TransactionResponse.CurrenciesOf([transaction]), cancellationToken);
+        return TypedResults.Ok(TransactionResponse.Of(transaction, viewer, currencies));
     }
 }
 

@@ -30,7 +30,10 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return await ReadOneAsync(reader, user, cancellationToken);
     }
 
-    /// <summary>A transaction that the caller sent, as its owner sees it; null if the caller sent none of this id.</summary>
+    /// <summary>
+    /// A transaction that the caller sent, as its owner sees it, or with all entries if it has no owner; null if the caller sent none of
+    /// this id.
+    /// </summary>
     public async Task<Transaction?> FindSentAsync(Guid caller, Guid id, CancellationToken cancellationToken)
     {
         await using var reader = await database.ReadForAsync(
@@ -55,6 +58,38 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         while (await reader.ReadAsync(cancellationToken))
             entries.Add(EntryFrom(reader, owner ?? transaction.OwnerId));
         return transaction;
+    }
+
+    /// <summary>A pending transaction that the caller sent, or any decided one, with all entries: for operators and auditors.</summary>
+    public async Task<Transaction?> FindEverywhereAsync(Guid caller, Guid id, CancellationToken cancellationToken)
+    {
+        await using var reader = await database.ReadEverythingAsync(
+            caller, cancellationToken,
+            Statement($"select {PendingCommands.Columns} from ledger.pending_commands p where p.principal_id = $1 and p.id = $2", caller, id),
+            new NpgsqlBatchCommand($"select {TransactionReader.Columns} from ledger.transactions t where t.id = $1") { Parameters = { new() { Value = id } } },
+            new NpgsqlBatchCommand(TransactionReader.Entries) { Parameters = { new() { Value = new[] { id } } } });
+        var pending = await reader.ReadAsync(cancellationToken) ? PendingCommands.Read(reader) : null;
+        await reader.NextResultAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken))
+            return pending;
+
+        var entries = new List<Entry>(2);
+        var transaction = TransactionReader.Read(reader, entries);
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            entries.Add(TransactionReader.ReadEntry(reader));
+        return transaction;
+    }
+
+    /// <summary>The transaction that a caller who may move everybody's money wants to reverse; null if there is none of this id.</summary>
+    public async Task<ReversalTarget?> FindTargetAsync(Guid caller, Guid id, CancellationToken cancellationToken)
+    {
+        await using var reader = await database.ReadForAsync(
+            new Acting(caller, caller), cancellationToken,
+            new NpgsqlBatchCommand("select status, reverses is not null, currency, amount, currencies from ledger.reversal_target($1)") { Parameters = { new() { Value = id } } });
+        return await reader.ReadAsync(cancellationToken)
+            ? new(reader.GetString(0) == TransactionStatus.Posted.Name() && !reader.GetBoolean(1), new Money(reader.GetInt64(3), reader.GetString(2)), reader.GetFieldValue<string[]>(4))
+            : null;
     }
 
     /// <summary>A page of the user's transactions: the pending ones, newest first, then the decided ones, the newest decision first.</summary>
@@ -289,6 +324,11 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
     private static Entry EntryFrom(NpgsqlDataReader row, Guid? owner) =>
         new(row.GetGuid(0), owner, new Money(row.GetInt64(2), row.GetString(1)), row.GetInt64(3));
 }
+
+/// <summary>A transaction that a caller wants to reverse.</summary>
+/// <param name="IsReversible">Whether it is posted and no reversal itself.</param>
+/// <param name="Currencies">The currencies of its accounts.</param>
+public readonly record struct ReversalTarget(bool IsReversible, Money Amount, IReadOnlyList<string> Currencies);
 
 /// <summary>Which transactions to list; a null field does not filter.</summary>
 /// <param name="After">The place of the last transaction of the previous page.</param>

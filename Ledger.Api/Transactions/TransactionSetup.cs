@@ -15,6 +15,7 @@ public static class TransactionSetup
         builder.AddServiceHealth().AddReadiness<GatewayCheck>("rabbitmq");
 
         builder.Services.AddSingleton<CommandReader>();
+        builder.Services.AddSingleton<OperatorCommandReader>();
         builder.Services.AddSingleton<CommandHandler>();
         builder.Services.AddSingleton<TransactionQueries>();
         builder.AddSelfServiceDeposits();

@@ -72,3 +72,10 @@ public sealed class CurrencyCatalog(NpgsqlDataSource database, TimeProvider cloc
 
     public void Dispose() => _reading.Dispose();
 }
+
+public static class CurrencyCatalogExtensions
+{
+    /// <summary>The currency with a code, or <see cref="Currency.Unknown"/>.</summary>
+    public static Currency Named(this IReadOnlyDictionary<string, Currency> currencies, string code) =>
+        currencies.TryGetValue(code, out var currency) ? currency : Currency.Unknown(code);
+}

@@ -59,4 +59,7 @@ public static class AuditActions
     public const string ServiceKeyRevoked = "service_key_revoked";
     public const string FailedCommandRetried = "failed_command_retried";
     public const string FailedCommandDropped = "failed_command_dropped";
+    public const string HouseAccountOpened = "house_account_opened";
+    public const string CreditLimitSet = "credit_limit_set";
+    public const string BooksClosed = "books_closed";
 }

@@ -19,9 +19,13 @@ public sealed record Envelope(IReadOnlyList<Command> Commands, int Version = Env
     /// </summary>
     public const int MaxText = 1024 * 1024;
 
-    /// <summary>Characters of a command's reference, metadata and idempotency key.</summary>
+    // Two ends with names of 100 characters each, and an amount.
+    private const int MaxPostingText = 400;
+
+    /// <summary>Characters of a command's reference, metadata and idempotency key, and at most those of its postings.</summary>
     public static int TextOf(Command command) =>
-        (command.Reference?.Length ?? 0) + (command.Metadata?.Length ?? 0) + (command.IdempotencyKey?.Length ?? 0);
+        (command.Reference?.Length ?? 0) + (command.Metadata?.Length ?? 0) + (command.IdempotencyKey?.Length ?? 0)
+        + (command.Terms?.Postings?.Count ?? 0) * MaxPostingText;
 
     /// <summary>Splits commands, in this order, into envelopes of bounded size.</summary>
     public static IEnumerable<Envelope> Split(IEnumerable<Command> commands)
@@ -85,4 +89,5 @@ public enum ReplyKind
 [JsonSerializable(typeof(Envelope))]
 [JsonSerializable(typeof(Command))]
 [JsonSerializable(typeof(Replies))]
+[JsonSerializable(typeof(TransactionDetails))]
 public sealed partial class MessageJson : JsonSerializerContext;

@@ -21,9 +21,11 @@ public static class TransactionEvents
 
     /// <summary>
     /// Writes transactions of one currency as messages. An event has the id of its transaction, so that a consumer recognises an event
-    /// that arrives twice. Amounts are decimal strings in major units, as in the HTTP API. Entries on settlement accounts are left out.
+    /// that arrives twice. Amounts are decimal strings in major units, as in the HTTP API. Entries on settlement and
+    /// exchange accounts are left out.
     /// </summary>
-    public static IEnumerable<ReadOnlyMemory<byte>> Write(IReadOnlyList<Transaction> transactions, Currency currency)
+    /// <param name="currencies">At least those of the transactions and their entries.</param>
+    public static IEnumerable<ReadOnlyMemory<byte>> Write(IReadOnlyList<Transaction> transactions, IReadOnlyDictionary<string, Currency> currencies)
     {
         for (var written = 0; written < transactions.Count;)
         {
@@ -32,7 +34,7 @@ public static class TransactionEvents
             {
                 json.WriteStartArray();
                 while (written < transactions.Count && json.BytesCommitted + json.BytesPending < MaxBytes)
-                    Write(json, transactions[written++], currency);
+                    Write(json, transactions[written++], currencies);
                 json.WriteEndArray();
             }
             yield return output.WrittenMemory;
@@ -47,7 +49,7 @@ public static class TransactionEvents
         _ => throw new ArgumentException($"Transaction {transaction.Id} is not decided.", nameof(transaction)),
     };
 
-    private static void Write(Utf8JsonWriter json, Transaction transaction, Currency currency)
+    private static void Write(Utf8JsonWriter json, Transaction transaction, IReadOnlyDictionary<string, Currency> currencies)
     {
         json.WriteStartObject();
         json.WriteString("specversion"u8, "1.0"u8);
@@ -65,7 +67,7 @@ public static class TransactionEvents
         if (transaction.RecipientId is { } recipient)
             json.WriteString("recipientId"u8, recipient);
         json.WriteString("currency"u8, transaction.Currency);
-        json.WriteString("amount"u8, currency.FormatAmount(transaction.Amount));
+        json.WriteString("amount"u8, currencies[transaction.Currency].FormatAmount(transaction.Amount));
         if (transaction.Reference is { } reference)
             json.WriteString("reference"u8, reference);
         if (transaction.Metadata is { } metadata)
@@ -74,18 +76,25 @@ public static class TransactionEvents
             json.WriteRawValue(metadata);
         }
         json.WriteString("createdAt"u8, transaction.CreatedAt);
+        if (transaction.EffectiveAt is { } effective)
+            json.WriteString("effectiveAt"u8, effective);
+        if (transaction.Reverses is { } reversed)
+            json.WriteString("reverses"u8, reversed);
         if (transaction.Rejection is { } rejection)
             json.WriteString("rejection"u8, rejection.Code);
         json.WriteStartArray("entries"u8);
         foreach (var entry in transaction.Entries)
         {
-            if (entry.OwnerId is not { } owner)
+            if (entry.BalanceAfter is not { } balance)
                 continue;
+            var currency = currencies[entry.Amount.Currency];
             json.WriteStartObject();
             json.WriteString("accountId"u8, entry.AccountId);
-            json.WriteString("ownerId"u8, owner);
+            if (entry.OwnerId is { } owner)
+                json.WriteString("ownerId"u8, owner);
+            json.WriteString("currency"u8, currency.Code);
             json.WriteString("amount"u8, currency.FormatAmount(entry.Amount));
-            json.WriteString("balanceAfter"u8, currency.FormatAmount(entry.BalanceAfter!.Value));
+            json.WriteString("balanceAfter"u8, currency.FormatAmount(balance));
             json.WriteEndObject();
         }
         json.WriteEndArray();

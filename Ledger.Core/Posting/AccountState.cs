@@ -4,14 +4,14 @@ namespace Ledger.Core.Posting;
 public struct AccountState
 {
     public Guid Id;
-    /// <summary>Null on a settlement account.</summary>
+    /// <summary>Null on house accounts and shards.</summary>
     public Guid? OwnerId;
     public string Currency;
     public long Posted;
     public long Held;
     /// <summary>How far below zero the account may go, 0 or more.</summary>
     public long CreditLimit;
-    /// <summary>Set on settlement accounts: their balance mirrors what the world outside owes.</summary>
+    /// <summary>Set on shards: a settlement balance mirrors what the world outside owes, and an exchange balance the position of the exchange.</summary>
     public bool IsUnlimited;
     public AccountStatus Status;
     /// <summary>When its last entry was posted, UTC; the smallest time without one.</summary>

@@ -13,6 +13,16 @@ internal sealed class Batch(int capacity)
     private readonly List<Guid> _answered = new(capacity);
     private readonly CanonicalWriter _canonical = new();
     private int _entries;
+    // Whether a transaction has what plain ones do not have.
+    private bool _hasFurther;
+    private bool _hasEffect;
+
+    private const string PlainColumns = """
+        id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at,
+        rejection, available, rejection_index, digest
+        """;
+    private const string FurtherColumns = ", details, effective_at, reverses, hold_id";
+    private static readonly string PlainInsert = InsertOf(PlainColumns, 17);
 
     /// <summary>A command that this batch decides.</summary>
     public void Add(Command command, Transaction outcome)
@@ -21,6 +31,8 @@ internal sealed class Batch(int capacity)
         _outcomes.Add(outcome);
         _answered.Add(command.Id);
         _entries += outcome.Entries.Count;
+        _hasEffect |= outcome.EffectiveAt is not null;
+        _hasFurther |= outcome is not { Details: null, EffectiveAt: null, Reverses: null, HoldId: null };
     }
 
     /// <summary>A command that something else has decided: it is pending no longer.</summary>
@@ -85,16 +97,7 @@ internal sealed class Batch(int capacity)
         if (_outcomes.Count == 0)
             return;
 
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            insert into ledger.transactions
-                (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at,
-                rejection, available, rejection_index, digest)
-            select id, kind, status, principal_id, owner_id, recipient_id, account_ids::uuid[], currency, amount, reference, metadata, created_at,
-                decided_at, rejection, available, rejection_index, digest
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-                t(id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at,
-                rejection, available, rejection_index, digest)
-            """)
+        var insert = new NpgsqlBatchCommand(_hasFurther ? InsertOf(PlainColumns + FurtherColumns, 21) : PlainInsert)
         {
             Parameters =
             {
@@ -116,8 +119,22 @@ internal sealed class Batch(int capacity)
                 Column(_outcomes, t => (short?)t.Rejection?.Index),
                 Column(_outcomes, t => TransactionDigest.Of(t, _canonical)),
             },
-        });
+        };
+        if (_hasFurther)
+        {
+            insert.Parameters.Add(Column(_outcomes, t => t.Details, NpgsqlDbType.Json));
+            insert.Parameters.Add(Column(_outcomes, t => t.EffectiveAt, NpgsqlDbType.TimestampTz));
+            insert.Parameters.Add(Column(_outcomes, t => t.Reverses));
+            insert.Parameters.Add(Column(_outcomes, t => t.HoldId));
+        }
+        batch.BatchCommands.Add(insert);
     }
+
+    private static string InsertOf(string columns, int count) => $"""
+        insert into ledger.transactions ({columns})
+        select {columns.Replace("account_ids", "account_ids::uuid[]", StringComparison.Ordinal)}
+        from unnest({string.Join(", ", Enumerable.Range(1, count).Select(i => $"${i}"))}) t({columns})
+        """;
 
     // unnest takes arrays of arrays apart, so that each array goes as its text: {id,id}.
     private static string AccountsOf(Transaction transaction)
@@ -162,18 +179,30 @@ internal sealed class Batch(int capacity)
         }
 
         // unnest keeps the order, and with it the identity column the order of posting.
-        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-            insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after)
-            select account_id, posted_at, transaction_id, currency, amount, balance_after
-            from unnest($1, $2, $3, $4, $5, $6) e(account_id, posted_at, transaction_id, currency, amount, balance_after)
-            """)
+        var insert = new NpgsqlBatchCommand(_hasEffect
+            ? """
+              insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at)
+              select account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at
+              from unnest($1, $2, $3, $4, $5, $6, $7) e(account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at)
+              """
+            : """
+              insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after)
+              select account_id, posted_at, transaction_id, currency, amount, balance_after
+              from unnest($1, $2, $3, $4, $5, $6) e(account_id, posted_at, transaction_id, currency, amount, balance_after)
+              """)
         {
             Parameters =
             {
                 Column(accounts), new NpgsqlParameter<List<DateTime>> { TypedValue = times, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.TimestampTz },
                 Column(transactions), Column(currencies), Column(amounts), Column(balances),
             },
-        });
+        };
+        if (_hasEffect)
+        {
+            var effects = _outcomes.SelectMany(t => t.Entries.Select(_ => t.EffectiveAt)).ToList();
+            insert.Parameters.Add(new NpgsqlParameter<List<DateTime?>> { TypedValue = effects, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.TimestampTz });
+        }
+        batch.BatchCommands.Add(insert);
     }
 
     private void WriteKeys(NpgsqlBatch batch, Book book)

@@ -9,7 +9,7 @@ namespace Ledger.Core.Posting;
 /// </summary>
 internal sealed class Book
 {
-    /// <summary>The place of an account whose owner is unknown or closed.</summary>
+    /// <summary>The place of an account that is not there, or whose owner is unknown or closed.</summary>
     public const int NoAccount = -1;
 
     private readonly Dictionary<(Guid Owner, string Currency), int> _accountOf;
@@ -17,14 +17,21 @@ internal sealed class Book
     private readonly Dictionary<(Guid Principal, string Key), KeyUse> _keys = [];
     private readonly Dictionary<Guid, Transaction> _outcomes = [];
     private readonly HashSet<Guid> _failed = [];
+    private readonly References? _references;
+    // Empty without references.
+    private readonly Dictionary<Guid, int> _accountById = [];
+    private readonly Dictionary<string, int> _exchange = [];
+    private readonly HashSet<Guid> _reversed = [];
     private Dictionary<Guid, bool> _newOwners = [];
     private bool _hasAllShards;
     private HashSet<Guid>? _movers;
+    private int _missingOwners;
     private int _count;
 
-    private Book(int capacity)
+    private Book(int capacity, References? references)
     {
         _accountOf = new(capacity);
+        _references = references;
         Accounts = new AccountState[capacity];
     }
 
@@ -48,13 +55,19 @@ internal sealed class Book
 
     public KeyUse? KeyOf(Guid principal, string key) => _keys.TryGetValue((principal, key), out var use) ? use : null;
 
-    /// <summary>Whether the command's principal may move its owner's money: its own, or other users' by a role or scope.</summary>
-    public bool MayMove(Command command) => command.PrincipalId == command.OwnerId || (_movers?.Contains(command.PrincipalId) ?? false);
+    /// <summary>Whether the command's principal may send it: it moves its own money, or may move other users' by a role or scope.</summary>
+    public bool MayMove(Command command) => !IsForMovers(command) || (_movers?.Contains(command.PrincipalId) ?? false);
+
+    // Commands of another caller than the owner, and those that users do not send for themselves.
+    private static bool IsForMovers(Command command) =>
+        command.PrincipalId != command.OwnerId || PlanCompiler.HasMovementsOfItsOwn(command.Kind) || command.Terms?.EffectiveAt is not null;
 
     /// <summary>Makes a decision known to the commands behind it in the same batch.</summary>
     public void Remember(Command command, Transaction outcome)
     {
         _outcomes[command.Id] = outcome;
+        if (outcome is { Status: TransactionStatus.Posted, Reverses: { } reversed })
+            _reversed.Add(reversed);
         if (command.IdempotencyKey is { } key)
             _keys.TryAdd((command.PrincipalId, key), new KeyUse(RequestHash.Of(command), command.Id, IsStored: false));
     }
@@ -72,6 +85,10 @@ internal sealed class Book
         {
             if (!IsFull(Accounts[movement.From], -movement.Amount) && !IsFull(Accounts[movement.To], movement.Amount))
                 continue;
+            // An exchange shard has no other one.
+            var full = _currencies[Accounts[movement.From].Currency].Settlement;
+            if (movement.From != full && movement.To != full)
+                return false;
             if (!_hasAllShards)
             {
                 NeedsMoreShards = true;
@@ -93,6 +110,24 @@ internal sealed class Book
             account.IsUnlimited && (amount < 0 ? account.Posted < -Judge.BalanceLimit - amount : account.Posted > Judge.BalanceLimit - amount);
     }
 
+    /// <summary>No entry takes effect before this time.</summary>
+    public DateTime ClosedUntil => _references?.ClosedUntil ?? DateTime.MinValue;
+
+    /// <summary>The transaction that a reversal names; null if there is none.</summary>
+    public Transaction? Original(Guid id) => _references?.Original(id);
+
+    /// <summary>Whether a transaction was reversed, by this batch or before.</summary>
+    public bool IsReversed(Guid id) => _reversed.Contains(id);
+
+    /// <summary>The place of an account that a command names by its id, or <see cref="NoAccount"/>.</summary>
+    public int AccountById(Guid id) => _accountById.GetValueOrDefault(id, NoAccount);
+
+    /// <summary>The place of a house account, or <see cref="NoAccount"/>.</summary>
+    public int HouseAccount(string name, string currency) => _references?.House(name, currency) is { } id ? AccountById(id) : NoAccount;
+
+    /// <summary>The place of a currency's exchange account: the shard that this batch uses.</summary>
+    public int Exchange(string currency) => _exchange[currency];
+
     /// <summary>The account's place, also if it is yet to be opened, or <see cref="NoAccount"/>.</summary>
     public int AccountOf(Guid owner, string currency)
     {
@@ -106,25 +141,30 @@ internal sealed class Book
     }
 
     /// <param name="shard">The settlement shard of every currency; null reads all of them.</param>
+    /// <param name="recipients">Recipients that are accounts, or nothing, and no users.</param>
     public static async Task<Book> LockAsync(
-        NpgsqlConnection connection, IReadOnlyList<Command> commands, int? shard, CancellationToken cancellationToken)
+        NpgsqlConnection connection, IReadOnlyList<Command> commands, int? shard, IReadOnlyCollection<Guid> recipients, CancellationToken cancellationToken)
     {
         var wanted = new HashSet<(Guid Owner, string Currency)>(commands.Count * 2);
         var currencies = new HashSet<string>();
         var principals = new List<Guid>();
         var keys = new List<string>();
         var ids = new Guid[commands.Count];
-        HashSet<Guid>? foreign = null;
+        HashSet<Guid>? senders = null;
+        var references = recipients.Count > 0 ? new References() : null;
         for (var i = 0; i < commands.Count; i++)
         {
             var command = commands[i];
             ids[i] = command.Id;
             currencies.Add(command.Currency);
-            wanted.Add((command.OwnerId, command.Currency));
+            if (command.OwnerId is { } owner)
+                wanted.Add((owner, command.Currency));
             if (command.RecipientId is { } recipient)
                 wanted.Add((recipient, command.Currency));
-            if (command.PrincipalId != command.OwnerId)
-                (foreign ??= []).Add(command.PrincipalId);
+            if (IsForMovers(command))
+                (senders ??= []).Add(command.PrincipalId);
+            if (command.Terms is { } terms)
+                (references ??= new()).Add(command, terms, wanted, currencies);
             if (command.IdempotencyKey is { } key)
             {
                 principals.Add(command.PrincipalId);
@@ -132,16 +172,24 @@ internal sealed class Book
             }
         }
 
+        if (references is not null)
+        {
+            await references.ReadAsync(connection, currencies, cancellationToken);
+            references.Accounts.UnionWith(recipients);
+        }
+
         var order = wanted.ToArray();
-        var book = new Book(order.Length + (currencies.Count * (shard is null ? PostingEngine.SettlementShards : 1))) { _hasAllShards = shard is null };
-        await book.ReadAsync(connection, order, currencies, ids, principals, keys, foreign, shard, cancellationToken);
+        var settlements = currencies.Count * (shard is null ? PostingEngine.SettlementShards : 1);
+        var others = references?.Accounts.Count + references?.Exchanged.Count ?? 0;
+        var book = new Book(order.Length + settlements + others, references) { _hasAllShards = shard is null };
+        await book.ReadAsync(connection, order, currencies, ids, principals, keys, senders, shard, cancellationToken);
         await book.ReadOwnersOfMissingAccountsAsync(connection, order, cancellationToken);
         return book;
     }
 
     private async Task ReadAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, HashSet<string> currencies, Guid[] ids,
-        List<Guid> principals, List<string> keys, HashSet<Guid>? foreign, int? shard, CancellationToken cancellationToken)
+        List<Guid> principals, List<string> keys, HashSet<Guid>? senders, int? shard, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
@@ -154,12 +202,13 @@ internal sealed class Book
                 },
                 // In id order. Each statement takes its own snapshot (read committed), so that those behind this one see what the
                 // transactions that held the locks before have committed.
-                new NpgsqlBatchCommand("select * from ledger.lock_accounts($1, $2, '{}')")
+                new NpgsqlBatchCommand("select * from ledger.lock_accounts($1, $2, $3)")
                 {
                     Parameters =
                     {
                         new NpgsqlParameter<Guid[]> { TypedValue = Array.ConvertAll(wanted, w => w.Owner) },
                         new NpgsqlParameter<string[]> { TypedValue = Array.ConvertAll(wanted, w => w.Currency) },
+                        new NpgsqlParameter<Guid[]> { TypedValue = _references is null ? [] : [.. _references.Accounts] },
                     },
                 },
                 // Settlement rows are read without a lock: what is added to them does not depend on what they hold. The time comes
@@ -186,13 +235,16 @@ internal sealed class Book
                 },
             });
         }
-        if (foreign is not null)
+        if (senders is not null)
         {
             batch.BatchCommands.Add(new NpgsqlBatchCommand("select * from identity.movers($1)")
             {
-                Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = [.. foreign] } },
+                Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = [.. senders] } },
             });
         }
+
+        if (_references is { } references)
+            AddReferences(batch, references, shard ?? 0);
 
         var decided = new HashSet<Guid>();
         await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
@@ -209,7 +261,7 @@ internal sealed class Book
                 var account = new AccountState
                 {
                     Id = reader.GetGuid(0),
-                    OwnerId = reader.GetGuid(1),
+                    OwnerId = reader.IsDBNull(1) ? null : reader.GetGuid(1),
                     Currency = reader.GetString(2),
                     Posted = reader.GetInt64(3),
                     Held = reader.GetInt64(4),
@@ -217,7 +269,11 @@ internal sealed class Book
                     Status = StatusOf(reader.GetString(6)),
                     LastPostedAt = reader.GetDateTime(7),
                 };
-                _accountOf[(account.OwnerId.Value, account.Currency)] = Add(account);
+                var place = Add(account);
+                if (reader.GetBoolean(8))
+                    _accountOf[(account.OwnerId!.Value, account.Currency)] = place;
+                if (_references is not null)
+                    _accountById[account.Id] = place;
             }
 
             await reader.NextResultAsync(cancellationToken);
@@ -254,13 +310,15 @@ internal sealed class Book
                 }
             }
 
-            if (foreign is not null)
+            if (senders is not null)
             {
                 _movers = [];
                 await reader.NextResultAsync(cancellationToken);
                 while (await reader.ReadAsync(cancellationToken))
                     _movers.Add(reader.GetGuid(0));
             }
+            if (_references is not null)
+                await ReadReferencesAsync(reader, cancellationToken);
         }
 
         if (decided.Count > 0)
@@ -284,10 +342,56 @@ internal sealed class Book
         return read;
     }
 
+    // Behind the accounts' locks: of two reversals of one transaction, the second one waits there, and sees the first one here.
+    private static void AddReferences(NpgsqlBatch batch, References references, int shard)
+    {
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("select currency, id, posted from ledger.accounts where currency = any ($1) and shard = $2 and kind = 'exchange'")
+        {
+            Parameters =
+            {
+                new NpgsqlParameter<string[]> { TypedValue = [.. references.Exchanged] },
+                new NpgsqlParameter<short> { TypedValue = (short)shard },
+            },
+        });
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("select reverses from ledger.transactions where reverses = any ($1) and status = 'posted'")
+        {
+            Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = [.. references.Reversed] } },
+        });
+    }
+
+    private async Task ReadReferencesAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
+    {
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var exchange = new AccountState { Currency = reader.GetString(0), Id = reader.GetGuid(1), Posted = reader.GetInt64(2), IsUnlimited = true };
+            _exchange[exchange.Currency] = Add(exchange);
+        }
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            _reversed.Add(reader.GetGuid(0));
+    }
+
+    /// <summary>The recipients of transfers that are no users: accounts, or nothing.</summary>
+    public HashSet<Guid> RecipientsBesideUsers(IReadOnlyList<Command> commands)
+    {
+        var others = new HashSet<Guid>();
+        // Every recipient with a main account is a user.
+        if (_newOwners.Count == _missingOwners)
+            return others;
+        foreach (var command in commands)
+        {
+            if (command.RecipientId is { } recipient && !_accountOf.ContainsKey((recipient, command.Currency)) && !_newOwners.ContainsKey(recipient))
+                others.Add(recipient);
+        }
+        return others;
+    }
+
     private async Task ReadOwnersOfMissingAccountsAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, CancellationToken cancellationToken)
     {
-        if (_accountOf.Count == wanted.Length)
+        // References may have brought main accounts that are not among the wanted ones.
+        if (_references is null ? _accountOf.Count == wanted.Length : Array.TrueForAll(wanted, _accountOf.ContainsKey))
             return;
 
         var owners = wanted.Where(w => !_accountOf.ContainsKey(w)).Select(w => w.Owner).Distinct().ToArray();
@@ -296,6 +400,7 @@ internal sealed class Book
         {
             Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = owners } },
         };
+        _missingOwners = owners.Length;
         _newOwners = new(owners.Length);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))

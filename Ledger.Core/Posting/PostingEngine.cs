@@ -45,7 +45,21 @@ public sealed class PostingEngine
 
         // Rolled back where it ends unless it was committed: together with the writes, below.
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-        var book = await Book.LockAsync(connection, commands, shard, cancellationToken);
+        var book = await Book.LockAsync(connection, commands, shard, [], cancellationToken);
+        if (book.RecipientsBesideUsers(commands) is { Count: > 0 } recipients)
+        {
+            // Accounts are locked in id order, so that these cannot be locked behind the others: the batch begins anew. Only transfers
+            // to an account, or to nothing, cost this.
+            await transaction.RollbackAsync(cancellationToken);
+            await using var again = await connection.BeginTransactionAsync(cancellationToken);
+            return await DecideAsync(connection, await Book.LockAsync(connection, commands, shard, recipients, cancellationToken), commands, cancellationToken);
+        }
+        return await DecideAsync(connection, book, commands, cancellationToken);
+    }
+
+    private async Task<IReadOnlyList<Decision>?> DecideAsync(
+        NpgsqlConnection connection, Book book, IReadOnlyList<Command> commands, CancellationToken cancellationToken)
+    {
         var batch = new Batch(commands.Count);
         var decisions = new Decision[commands.Count];
         for (var i = 0; i < decisions.Length; i++)
@@ -91,17 +105,35 @@ public sealed class PostingEngine
         do
         {
             rejection = PlanCompiler.Compile(command, book, _movements, out count)
-                ?? Judge.Apply(new Plan(_movements.AsSpan(0, count)), book.Accounts, _undo);
+                ?? (Judge.Apply(new Plan(_movements.AsSpan(0, count)), book.Accounts, _undo) is { } judged ? Describe(judged, command, book) : null);
         }
         while (rejection is { Code: RejectionCodes.BalanceOverflow } && book.TryAnotherShard(_movements.AsSpan(0, count)));
         var time = TimeOf(_movements.AsSpan(0, count), book);
-        var outcome = Transaction.Pending(command) with { DecidedAt = time };
-        if (rejection is not null)
-            return outcome with { Status = TransactionStatus.Rejected, Rejection = rejection };
+        var outcome = Transaction.Decided(command, time);
+        if (rejection is { } reason)
+            return outcome with { Status = TransactionStatus.Rejected, Rejection = reason, Details = TransactionDetails.WithRequired(outcome.Details, reason.Required) };
 
         foreach (ref readonly var change in _undo.Since(mark))
             book.Accounts[change.Account].LastPostedAt = time;
-        return outcome with { Status = TransactionStatus.Posted, Entries = EntriesOf(_undo.Since(mark), book.Accounts) };
+        outcome = outcome with { Status = TransactionStatus.Posted, Entries = EntriesOf(_undo.Since(mark), book.Accounts) };
+        // A transfer to an account is one to its owner.
+        return command.RecipientId is { } recipient && book.AccountById(recipient) is var account and not Book.NoAccount
+            ? outcome with { RecipientId = book.Accounts[account].OwnerId }
+            : outcome;
+    }
+
+    // Where the transaction's amount is not the movement's, a rejection says which amount was too much; only a journal's client knows its movements.
+    private Rejection Describe(Rejection rejection, Command command, Book book)
+    {
+        if (!PlanCompiler.HasMovementsOfItsOwn(command.Kind))
+            return rejection;
+        var index = rejection.Index ?? 0;
+        var movement = _movements[index];
+        return rejection with
+        {
+            Index = command.Kind == TransactionKind.Journal ? index : null,
+            Required = rejection.Available is null ? null : new Money(movement.Amount, book.Accounts[movement.From].Currency),
+        };
     }
 
     // Behind all that was posted to its own accounts before, also by this batch or when the database's clock was ahead; other

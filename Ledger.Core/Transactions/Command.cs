@@ -14,16 +14,19 @@ public sealed record Command
 
     public required TransactionKind Kind { get; init; }
 
-    /// <summary>The user whose money moves: credited by a deposit, debited by the other kinds.</summary>
-    public required Guid OwnerId { get; init; }
+    /// <summary>
+    /// The user whose money moves: credited by a deposit, debited by withdrawals and transfers, both by an exchange. Null on journals and
+    /// reversals, which move the money of any number of users.
+    /// </summary>
+    public Guid? OwnerId { get; init; }
 
     /// <summary>
-    /// The user or service account that the API authenticated, and that the idempotency key belongs to. Where it is not the owner,
-    /// the engine checks that it may move other users' money.
+    /// The user or service account that the API authenticated, and that the idempotency key belongs to. Where it is not the owner, or the
+    /// command is for services and operators, the engine checks that it may move other users' money.
     /// </summary>
     public required Guid PrincipalId { get; init; }
 
-    /// <summary>The user whom a transfer credits; null if no user has the name that the sender gave.</summary>
+    /// <summary>The user, or the account, that a transfer credits; null if no user has the name that the sender gave.</summary>
     public Guid? RecipientId { get; init; }
 
     /// <summary>
@@ -32,7 +35,10 @@ public sealed record Command
     /// </summary>
     public string? RecipientAddress { get; init; }
 
-    /// <summary>How much moves: 1 to <see cref="Currencies.Currency.MaxAmount"/> minor units.</summary>
+    /// <summary>
+    /// How much moves: 1 to <see cref="Currencies.Currency.MaxAmount"/> minor units. Of a journal: the sum of its postings in the currency
+    /// of the first one. Of an exchange: what is sold. Of a reversal: the amount of the transaction that it reverses.
+    /// </summary>
     public required Money Amount { get; init; }
 
     /// <summary>The currency of <see cref="Amount"/>.</summary>
@@ -47,6 +53,9 @@ public sealed record Command
 
     /// <summary>The client's Idempotency-Key, 1 to 255 characters.</summary>
     public string? IdempotencyKey { get; init; }
+
+    /// <summary>What only some commands say; null on a plain deposit, withdrawal or transfer.</summary>
+    public CommandTerms? Terms { get; init; }
 
     /// <summary>When the API accepted it: UTC, whole microseconds, as PostgreSQL stores them.</summary>
     public required DateTime CreatedAt { get; init; }
@@ -68,4 +77,13 @@ public enum TransactionKind
     /// <summary>From the owner to another user.</summary>
     [JsonStringEnumMemberName("transfer")]
     Transfer,
+    /// <summary>Up to 64 postings between any accounts.</summary>
+    [JsonStringEnumMemberName("journal")]
+    Journal,
+    /// <summary>The owner's money in one currency for money in another one.</summary>
+    [JsonStringEnumMemberName("exchange")]
+    Exchange,
+    /// <summary>The entries of another transaction, negated.</summary>
+    [JsonStringEnumMemberName("reversal")]
+    Reversal,
 }

@@ -186,12 +186,13 @@ public static class FailedCommands
             await reader.ReadAsync(cancellationToken);
             now = reader.GetDateTime(1);
         }
-        failed = failed with { DecidedAt = now };
+        failed = failed with { DecidedAt = now, EffectiveAt = failed.EffectiveAt < now ? failed.EffectiveAt : null };
         var isEmpty = failed.Amount.Currency is "";
         await using var insert = new NpgsqlCommand("""
             insert into ledger.transactions
-                (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at, failure, digest)
-            values ($1, $2, 'failed', $3, $4, $5, '{}', $6, $7, $8, $9, $10, $11, $12, $13)
+                (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, created_at, decided_at, failure, digest,
+                details, effective_at, reverses)
+            values ($1, $2, 'failed', $3, $4, $5, '{}', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             on conflict do nothing
             """, connection)
         {
@@ -210,6 +211,9 @@ public static class FailedCommands
                 new() { Value = now, NpgsqlDbType = NpgsqlDbType.TimestampTz },
                 new() { Value = failed.Failure! },
                 new() { Value = TransactionDigest.Of(failed) },
+                new() { Value = failed.Details ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Json },
+                new() { Value = failed.EffectiveAt ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+                new() { Value = failed.Reverses ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
             },
         };
         if (await insert.ExecuteNonQueryAsync(cancellationToken) == 0)

@@ -28,6 +28,8 @@ public static class RequestHash
         fields.Write(command.Amount.Currency);
         fields.Write(command.Amount.MinorUnits);
         fields.Write(command.Reference);
+        if (command.Terms is { } terms)
+            Write(fields, terms);
         // No metadata and an empty object mean the same, and so do two orders of one.
         if (command.Metadata is not null)
         {
@@ -39,5 +41,31 @@ public static class RequestHash
             }
         }
         return [Version, .. SHA256.HashData(fields.Written)];
+    }
+
+    // Behind an absent field: no metadata has an absent name, so that neither can be taken for the other. The rate follows from the amounts.
+    private static void Write(CanonicalWriter fields, CommandTerms terms)
+    {
+        fields.Write((string?)null);
+        fields.Write(terms.AccountId);
+        fields.Write(terms.EffectiveAt);
+        fields.Write(terms.Buy?.Currency);
+        fields.Write(terms.Buy?.MinorUnits);
+        fields.Write(terms.Reverses);
+        fields.Write(terms.Postings?.Count ?? 0);
+        foreach (var posting in terms.Postings ?? [])
+        {
+            Write(fields, posting.From);
+            Write(fields, posting.To);
+            fields.Write(posting.Amount.Currency);
+            fields.Write(posting.Amount.MinorUnits);
+        }
+    }
+
+    private static void Write(CanonicalWriter fields, PostingEnd end)
+    {
+        fields.Write(end.UserId);
+        fields.Write(end.AccountId);
+        fields.Write(end.House);
     }
 }

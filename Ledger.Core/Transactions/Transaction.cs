@@ -63,6 +63,9 @@ public sealed record Transaction
     /// <summary>Its place in the journal; null until it has been sealed.</summary>
     public long? Sequence { get; init; }
 
+    /// <summary>The transaction that reverses it.</summary>
+    public Guid? ReversedBy { get; init; }
+
     /// <summary>A command that is not decided yet.</summary>
     public static Transaction Pending(Command command) => new()
     {
@@ -76,20 +79,31 @@ public sealed record Transaction
         Reference = command.Reference,
         Metadata = command.Metadata,
         CreatedAt = command.CreatedAt,
+        Details = TransactionDetails.Of(command),
+        EffectiveAt = command.Terms?.EffectiveAt,
+        Reverses = command.Terms?.Reverses,
     };
+
+    /// <summary>A command that was decided at a time. It never takes effect later than that.</summary>
+    public static Transaction Decided(Command command, DateTime at)
+    {
+        var pending = Pending(command);
+        return pending with { DecidedAt = at, EffectiveAt = pending.EffectiveAt < at ? pending.EffectiveAt : null };
+    }
 }
 
 /// <summary>One side of a transaction.</summary>
-/// <param name="OwnerId">The account's owner; null on a settlement account.</param>
+/// <param name="OwnerId">The account's owner; null on house accounts and shards.</param>
 /// <param name="Amount">Positive credits the account, negative debits it.</param>
-/// <param name="BalanceAfter">The account's posted balance with this entry, in minor units; null on settlement accounts, whose balance is a sum of shards.</param>
+/// <param name="BalanceAfter">The account's posted balance with this entry, in minor units; null on shards, whose balance is a sum.</param>
 public readonly record struct Entry(Guid AccountId, Guid? OwnerId, Money Amount, long? BalanceAfter);
 
 /// <summary>Why a command was not posted.</summary>
 /// <param name="Code">One of <see cref="RejectionCodes"/>.</param>
 /// <param name="Available">What the debited account had available, in minor units, if that was too little.</param>
-/// <param name="Index">The place of the movement that could not be made, from 0; null where the command makes only one.</param>
-public readonly record struct Rejection(string Code, long? Available = null, int? Index = null);
+/// <param name="Index">The place of the posting that could not be made, from 0; null where the command is no journal.</param>
+/// <param name="Required">What the debited account had to have, where that is not the transaction's amount.</param>
+public readonly record struct Rejection(string Code, long? Available = null, int? Index = null, Money? Required = null);
 
 /// <summary>The reasons that a command can be rejected for, as clients see them in <c>code</c>. Never renamed.</summary>
 public static class RejectionCodes
@@ -101,7 +115,16 @@ public static class RejectionCodes
     public const string AccountClosed = "account_closed";
     public const string RecipientUnknown = "recipient_unknown";
     public const string BalanceOverflow = "balance_overflow";
-    /// <summary>The caller may not move the owner's money. The API refuses such commands, and the engine does again.</summary>
+    /// <summary>There is no such account in this currency, or it is not the owner's.</summary>
+    public const string AccountUnknown = "account_unknown";
+    /// <summary>Both ends of a movement are the same account.</summary>
+    public const string SameAccount = "same_account";
+    /// <summary>Only a posted transaction that is no reversal can be reversed.</summary>
+    public const string NotReversible = "not_reversible";
+    public const string AlreadyReversed = "already_reversed";
+    /// <summary>The books are closed at the time at which it would take effect.</summary>
+    public const string PeriodClosed = "period_closed";
+    /// <summary>The caller may not move this money. The API refuses such commands, and the engine does again.</summary>
     public const string Forbidden = "forbidden";
 }
 

@@ -11,6 +11,9 @@ public static class TransactionNames
         TransactionKind.Deposit => "deposit",
         TransactionKind.Withdrawal => "withdrawal",
         TransactionKind.Transfer => "transfer",
+        TransactionKind.Journal => "journal",
+        TransactionKind.Exchange => "exchange",
+        TransactionKind.Reversal => "reversal",
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
     };
 
@@ -30,6 +33,9 @@ public static class TransactionNames
             "deposit" => (true, TransactionKind.Deposit),
             "withdrawal" => (true, TransactionKind.Withdrawal),
             "transfer" => (true, TransactionKind.Transfer),
+            "journal" => (true, TransactionKind.Journal),
+            "exchange" => (true, TransactionKind.Exchange),
+            "reversal" => (true, TransactionKind.Reversal),
             _ => (false, default),
         };
         return known;

@@ -10,7 +10,8 @@ public static class TransactionReader
     public const string Columns = """
         t.id, t.kind, t.status, t.principal_id, t.owner_id, t.recipient_id, t.currency, t.amount, t.reference, t.metadata, t.created_at, t.decided_at,
         t.rejection, t.available, t.rejection_index, t.failure, t.details, t.effective_at, t.reverses, t.hold_id,
-        (select j.sequence from ledger.journal j where j.transaction_id = t.id)
+        (select j.sequence from ledger.journal j where j.transaction_id = t.id),
+        (select r.id from ledger.transactions r where r.reverses = t.id and r.status = 'posted')
         """;
 
     /// <summary>The entries of the transactions whose ids are the parameter, each with the id of its transaction first.</summary>
@@ -94,9 +95,12 @@ public static class TransactionReader
             HoldId = row.IsDBNull(19) ? null : row.GetGuid(19),
             Rejection = row.IsDBNull(12)
                 ? null
-                : new Rejection(row.GetString(12), row.IsDBNull(13) ? null : row.GetInt64(13), row.IsDBNull(14) ? null : row.GetInt16(14)),
+                : new Rejection(
+                    row.GetString(12), row.IsDBNull(13) ? null : row.GetInt64(13), row.IsDBNull(14) ? null : row.GetInt16(14),
+                    row.IsDBNull(16) ? null : TransactionDetails.Parse(row.GetString(16))?.Required),
             Failure = row.IsDBNull(15) ? null : row.GetString(15),
             Sequence = row.IsDBNull(20) ? null : row.GetInt64(20),
+            ReversedBy = row.IsDBNull(21) ? null : row.GetGuid(21),
             Entries = entries,
         };
     }

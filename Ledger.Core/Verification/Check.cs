@@ -59,18 +59,23 @@ public sealed record Check(string Name, CheckKind Kind, string Rule, string Sql,
             from ledger.accounts where held < 0 or (shard is null and posted - held < -credit_limit)
             """),
         new("right-entries", CheckKind.Money, "A posted transaction has the entries that its kind, parties, currency and amount ask for; any other has none.", """
-            select format('transaction %s: %s %s of %s %s has %s entries, of which %s right debits and %s right credits',
-                t.id, t.status, t.kind, t.amount, t.currency, l.entries, l.debits, l.credits)
+            select format('transaction %s: %s %s of %s %s has %s entries, of which %s right debits and %s right credits, and credits of %s in its currency',
+                t.id, t.status, t.kind, t.amount, t.currency, l.entries, l.debits, l.credits, l.credited)
             from ledger.transactions t
             join (
-                select t.id, count(e.id) as entries,
-                    count(*) filter (where e.currency = t.currency and e.amount = -t.amount
-                        and case t.kind when 'deposit' then a.kind = 'settlement' else a.owner_id = t.owner_id end) as debits,
-                    count(*) filter (where e.currency = t.currency and e.amount = t.amount
-                        and case t.kind
+                select t.id, count(e.id) as entries, count(e.id) filter (where a.shard is not null) as on_shards,
+                    coalesce(sum(e.amount) filter (where e.currency = t.currency and e.amount > 0), 0) as credited,
+                    count(*) filter (where case t.kind
+                        when 'exchange' then e.amount < 0 and a.owner_id = t.owner_id and e.currency = t.currency and e.amount = -t.amount
+                            or e.amount < 0 and a.kind = 'exchange' and e.currency = t.details -> 'buy' ->> 'currency' and e.amount = -(t.details -> 'buy' ->> 'minorUnits')::bigint
+                        else e.currency = t.currency and e.amount = -t.amount and case t.kind when 'deposit' then a.kind = 'settlement' else a.owner_id = t.owner_id end end) as debits,
+                    count(*) filter (where case t.kind
+                        when 'exchange' then e.amount > 0 and a.kind = 'exchange' and e.currency = t.currency and e.amount = t.amount
+                            or e.amount > 0 and a.owner_id = t.owner_id and e.currency = t.details -> 'buy' ->> 'currency' and e.amount = (t.details -> 'buy' ->> 'minorUnits')::bigint
+                        else e.currency = t.currency and e.amount = t.amount and case t.kind
                             when 'deposit' then a.owner_id = t.owner_id
                             when 'withdrawal' then a.kind = 'settlement'
-                            when 'transfer' then a.owner_id = t.recipient_id end) as credits
+                            when 'transfer' then a.shard is null and a.owner_id is not distinct from t.recipient_id end end) as credits
                 from ledger.transactions t
                 left join ledger.entries e on e.transaction_id = t.id
                 left join ledger.accounts a on a.id = e.account_id
@@ -78,7 +83,33 @@ public sealed record Check(string Name, CheckKind Kind, string Rule, string Sql,
             where case
                 when t.status <> 'posted' then l.entries <> 0
                 when t.kind in ('deposit', 'withdrawal', 'transfer') then l.entries <> 2 or l.debits <> 1 or l.credits <> 1
+                when t.kind = 'exchange' then l.entries <> 4 or l.debits <> 2 or l.credits <> 2
+                when t.kind = 'journal' then l.entries not between 2 and 128 or l.entries % 2 <> 0 or l.credited <> t.amount
                 else l.entries < 2 end
+            """),
+        // Shards of one currency and kind are one account: a reversal may stand on another one of them.
+        new("right-reversal", CheckKind.Money, "A reversal has the entries of the one posted transaction that it reverses, negated.", """
+            with side as (
+                select r.id as reversal, e.transaction_id, case when a.shard is null then a.id::text else a.kind end as account, e.currency,
+                    case when e.transaction_id = r.id then e.amount else -e.amount end as amount
+                from ledger.transactions r
+                join ledger.entries e on e.transaction_id in (r.id, r.reverses)
+                join ledger.accounts a on a.id = e.account_id
+                where r.reverses is not null and r.status = 'posted')
+            select format('reversal %s: %s entries of %s %s on %s, the reversed transaction has %s',
+                s.reversal, count(*) filter (where s.transaction_id = s.reversal), s.amount, s.currency, s.account, count(*) filter (where s.transaction_id <> s.reversal))
+            from side s group by s.reversal, s.account, s.currency, s.amount
+            having count(*) filter (where s.transaction_id = s.reversal) <> count(*) filter (where s.transaction_id <> s.reversal)
+            union all
+            select format('reversal %s: transaction %s is not posted before it, or is a reversal', r.id, r.reverses)
+            from ledger.transactions r
+            left join ledger.transactions t on t.id = r.reverses and t.status = 'posted' and t.reverses is null and t.decided_at < r.decided_at
+            where r.status = 'posted' and (r.reverses is not null or r.kind = 'reversal') and (t.id is null or r.kind <> 'reversal')
+            """),
+        new("time-of-effect", CheckKind.Money, "Each entry takes effect when its transaction does, and not after it was posted.", """
+            select format('entry %s: takes effect at %s, its transaction %s at %s', e.id, e.effective_at, t.id, t.effective_at)
+            from ledger.entries e join ledger.transactions t on t.id = e.transaction_id
+            where e.effective_at is distinct from t.effective_at or e.effective_at >= e.posted_at
             """),
         new("known-transaction", CheckKind.Money, "Each entry belongs to a transaction that lists its account, at the time of its decision, and stands on an account of its currency.", """
             select format('entry %s: transaction %s %s, account %s in %s %s', e.id,

@@ -239,7 +239,9 @@ public sealed class StatementTests(LedgerSystem system)
         Assert.EndsWith(",,,closing_balance,,10.00,USD,\r\n", csv, StringComparison.Ordinal);
     }
 
-    internal static async Task<Guid> AccountAsync(LedgerUser user) => Guid.Parse((await user.GetAsync("balances/USD")).MustBe(200)["accountId"]!);
+    // The main account in USD, the only account of a new user.
+    internal static async Task<Guid> AccountAsync(LedgerUser user) =>
+        (await user.GetAsync("accounts")).MustBe(200).Json.GetProperty("accounts").EnumerateArray().Single().GetProperty("id").GetGuid();
 
     private static async Task<Answer> CsvAsync(LedgerApi api, string token, string path, string accept = "text/csv")
     {

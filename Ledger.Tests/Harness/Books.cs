@@ -20,7 +20,10 @@ public static class Books
         union all
         select 'transaction ' || t.id || ' is ' || t.status || ' and has ' || count(e.id) || ' entries'
         from ledger.transactions t left join ledger.entries e on e.transaction_id = t.id
-        group by t.id having count(e.id) <> case when t.status = 'posted' then 2 else 0 end
+        group by t.id having case
+            when t.status <> 'posted' then count(e.id) <> 0
+            when t.kind in ('deposit', 'withdrawal', 'transfer') then count(e.id) <> 2
+            else count(e.id) < 2 or count(e.id) % 2 <> 0 end
         union all
         select 'entry ' || e.id || ' has no transaction'
         from ledger.entries e where not exists (select from ledger.transactions t where t.id = e.transaction_id)

@@ -15,11 +15,7 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
         var currency = $"T{Convert.ToHexString(Guid.NewGuid().ToByteArray().AsSpan(0, 5))}";
         var ids = Enumerable.Range(0, users).Select(_ => Guid.CreateVersion7()).ToArray();
         await Books.ExecuteAsync(database, "insert into ledger.currencies (code, name, exponent, enabled) values ($1, 'Of a test', 2, $2)", currency, enabled);
-        await Books.ExecuteAsync(database, """
-            insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
-                concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
-            select id, id, id, id, id, false, '', '', false, false, false, 0 from unnest($1) id
-            """, ids);
+        await InsertUsersAsync(database, ids);
         return new Market(database, currency, ids);
     }
 
@@ -44,6 +40,71 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
         Reference = body == 0 ? null : $"body {body}",
         CreatedAt = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc),
     };
+
+    /// <summary>A user who administers: it may send journals, exchanges and reversals, set limits and close the books.</summary>
+    public async Task<Guid> NewOperatorAsync()
+    {
+        var id = Guid.CreateVersion7();
+        await InsertUsersAsync(Database, [id]);
+        await Books.ExecuteAsync(Database, "insert into identity.user_roles (user_id, role_id) select $1, id from identity.roles where name = 'operator'", id);
+        return id;
+    }
+
+    /// <summary>A service account: with scope transactions it may send journals, exchanges and reversals.</summary>
+    public async Task<Guid> NewServiceAsync(params string[] scopes)
+    {
+        var id = Guid.CreateVersion7();
+        await Books.ExecuteAsync(Database, "insert into identity.services (id, name, scopes) values ($1, $1::text, $2)", id, scopes);
+        return id;
+    }
+
+    private static Task<int> InsertUsersAsync(NpgsqlDataSource database, Guid[] ids) => Books.ExecuteAsync(database, """
+        insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
+            concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
+        select id, id, id, id, id, false, '', '', false, false, false, 0 from unnest($1) id
+        """, ids);
+
+    /// <summary>A house account; returns its name.</summary>
+    public async Task<string> NewHouseAccountAsync(string name = "fees", long creditLimit = 0)
+    {
+        await Books.ExecuteAsync(
+            Database, "insert into ledger.accounts (id, kind, name, currency, credit_limit) values (gen_random_uuid(), 'house', $1, $2, $3)", name, Currency, creditLimit);
+        return name;
+    }
+
+    /// <summary>An account of a user's beside its main one; returns its id.</summary>
+    public async Task<Guid> NewAccountAsync(Guid owner, string name)
+    {
+        var id = Guid.CreateVersion7();
+        await Books.ExecuteAsync(Database, "insert into ledger.accounts (id, kind, owner_id, name, currency) values ($1, 'user', $2, $3, $4)", id, owner, name, Currency);
+        return id;
+    }
+
+    /// <summary>A posting in this currency.</summary>
+    public JournalPosting Posting(PostingEnd from, PostingEnd to, long amount) => new(from, to, new Money(amount, Currency));
+
+    public Command Journal(Guid sender, params JournalPosting[] postings)
+    {
+        var first = postings[0].Amount.Currency;
+        var amount = postings.Where(posting => posting.Amount.Currency == first).Sum(posting => posting.Amount.MinorUnits);
+        return OfOperator(TransactionKind.Journal, sender, new Money(amount, first), new CommandTerms { Postings = postings });
+    }
+
+    public Command Exchange(Guid sender, Guid owner, long sell, Money buy) =>
+        OfOperator(TransactionKind.Exchange, sender, new Money(sell, Currency), new CommandTerms { Buy = buy, Rate = "1" }) with { OwnerId = owner };
+
+    public Command Reversal(Guid sender, Command original) =>
+        OfOperator(TransactionKind.Reversal, sender, original.Amount, new CommandTerms { Reverses = original.Id });
+
+    private Command OfOperator(TransactionKind kind, Guid sender, Money amount, CommandTerms terms) =>
+        Command(kind, sender, null, 1) with { OwnerId = null, Amount = amount, Terms = terms };
+
+    /// <summary>What an account has, in minor units.</summary>
+    public Task<long> AccountBalanceAsync(Guid account) => Books.NumberAsync(Database, "select posted from ledger.accounts where id = $1", account);
+
+    /// <summary>What a house account has, in minor units.</summary>
+    public Task<long> HouseBalanceAsync(string name) =>
+        Books.NumberAsync(Database, "select posted from ledger.accounts where name = $1 and currency = $2 and kind = 'house'", name, Currency);
 
     /// <summary>What a user has, in minor units; zero without an account.</summary>
     public Task<long> BalanceAsync(Guid user) => Books.NumberAsync(

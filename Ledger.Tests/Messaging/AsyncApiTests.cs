@@ -34,6 +34,21 @@ public sealed class AsyncApiTests
         ],
     };
 
+    // Between a house account and the exchange, in another currency than its amount.
+    private static readonly Transaction Reversal = new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = "reversal",
+        Status = TransactionStatus.Posted,
+        PrincipalId = Guid.CreateVersion7(),
+        Amount = new Money(1, "USD"),
+        CreatedAt = Now,
+        DecidedAt = Now,
+        EffectiveAt = Now.AddDays(-1),
+        Reverses = Guid.CreateVersion7(),
+        Entries = [new Entry(Guid.CreateVersion7(), null, new Money(-5, "JPY"), 0), new Entry(Guid.CreateVersion7(), null, new Money(5, "JPY"), null)],
+    };
+
     private static readonly Transaction Bare = new()
     {
         Id = Guid.CreateVersion7(),
@@ -47,13 +62,19 @@ public sealed class AsyncApiTests
         Rejection = new Rejection(RejectionCodes.InsufficientFunds),
     };
 
+    private static readonly Dictionary<string, Currency> Currencies = new()
+    {
+        ["USD"] = new("USD", "US Dollar", 2, Enabled: true),
+        ["JPY"] = new("JPY", "Yen", 0, Enabled: true),
+    };
+
     private static readonly Transaction Failed = Bare with { Status = TransactionStatus.Failed, Rejection = null, Failure = "No worker could write it." };
 
     [Fact]
     public void Events_have_exactly_the_described_fields()
     {
         var seen = new HashSet<string>();
-        foreach (var message in TransactionEvents.Write([Full, Bare, Failed], new Currency("USD", "US Dollar", 2, Enabled: true)))
+        foreach (var message in TransactionEvents.Write([Full, Bare, Failed, Reversal], Currencies))
             MustMatch(JsonNode.Parse(message.Span)!, Document.At("components.messages.transactions.payload")!, "event", seen);
 
         var described = Document.Fields("components.schemas").SelectMany(schema => schema.Value.Fields("properties").Select(field => field.Key));

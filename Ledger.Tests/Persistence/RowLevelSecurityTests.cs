@@ -71,6 +71,12 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
     [Theory]
     [InlineData("update ledger.accounts set posted = 1000000")]
     [InlineData("update ledger.accounts set credit_limit = 1000000")]
+    [InlineData("select ledger.set_credit_limit(gen_random_uuid(), 1000000)")]
+    [InlineData("select ledger.open_house_account(gen_random_uuid(), 'mine', 'USD', 1000000)")]
+    [InlineData("select ledger.open_account(gen_random_uuid(), gen_random_uuid(), 'mine', 'USD', null)")]
+    [InlineData("select ledger.close_books(now())")]
+    [InlineData("update ledger.closing set closed_until = now()")]
+    [InlineData("select ledger.lock_closing()")]
     [InlineData("select ledger.seal(1, false)")]
     [InlineData("select ledger.lock_accounts('{}', '{}', '{}')")]
     [InlineData("insert into ledger.journal (sequence, transaction_id) values (1, gen_random_uuid())")]
@@ -216,18 +222,22 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
             await using var transaction = await connection.BeginTransactionAsync();
             await using var batch = new NpgsqlBatch(connection)
             {
-                BatchCommands = { DatabaseRoles.ActFor(caller, user.Id), new(Pending(caller, user.Id)), new(Key(caller)) },
+                BatchCommands = { DatabaseRoles.ActFor(caller, user.Id), new(Pending(caller, user.Id)), new(Pending(caller, null)), new(Key(caller)) },
             };
             await batch.ExecuteNonQueryAsync();
             await transaction.RollbackAsync();
             await MustRefuseAsync(Pending(caller, other.Id), caller, user.Id);
             await MustRefuseAsync(Pending(user.Id, user.Id), caller, user.Id);
+            await MustRefuseAsync(Pending(user.Id, null), caller, null);
             await MustRefuseAsync(Key(user.Id), caller, user.Id);
         }
         foreach (var caller in refused)
         {
             await MustRefuseAsync(Pending(caller, user.Id), caller, user.Id);
             await MustRefuseAsync(Pending(caller, user.Id), caller, null);
+            await MustRefuseAsync(Pending(caller, null), caller, null);
+            await MustRefuseAsync(Pending(caller, null), caller, user.Id);
+            await MustRefuseAsync($"select id from ledger.open_account(gen_random_uuid(), '{user.Id}', 'mine', 'USD', null)", caller, user.Id);
             await MustRefuseAsync(Key(caller), caller, user.Id);
         }
 
@@ -237,12 +247,13 @@ public sealed class RowLevelSecurityTests(LedgerSystem system)
         static string Key(Guid principal) =>
             $"insert into ledger.idempotency_keys (principal_id, key, request_hash, transaction_id) values ('{principal}', '{Guid.NewGuid()}', '\\x0101', gen_random_uuid())";
 
-        static string Pending(Guid principal, Guid owner)
+        static string Pending(Guid principal, Guid? owner)
         {
             var id = Guid.CreateVersion7();
             return $$"""
                 insert into ledger.pending_commands (id, principal_id, owner_id, version, kind, created_at, command)
-                values ('{{id}}', '{{principal}}', '{{owner}}', 1, 'withdrawal', now(), '{"id":"{{id}}","kind":"withdrawal","principalId":"{{principal}}","ownerId":"{{owner}}"}')
+                values ('{{id}}', '{{principal}}', {{(owner is null ? "null" : $"'{owner}'")}}, 1, 'withdrawal', now(),
+                    '{"id":"{{id}}","kind":"withdrawal","principalId":"{{principal}}"{{(owner is null ? "" : $",\"ownerId\":\"{owner}\"")}}}')
                 """;
         }
     }

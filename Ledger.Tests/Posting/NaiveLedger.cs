@@ -23,13 +23,13 @@ internal sealed class NaiveLedger(Market market)
             return (DecisionKind.Known, known.Item2, known.Item3);
         if (command.IdempotencyKey is { } key)
         {
-            if (_keys.TryGetValue((command.OwnerId, key), out var first))
+            if (_keys.TryGetValue((command.OwnerId!.Value, key), out var first))
             {
                 return (first.Kind, first.RecipientId, first.Amount, first.Reference) == (command.Kind, command.RecipientId, command.Amount, command.Reference)
                     ? (DecisionKind.Replayed, first.Id, _decided[first.Id].Item3)
                     : (DecisionKind.KeyReused, first.Id, null);
             }
-            _keys[(command.OwnerId, key)] = command;
+            _keys[(command.OwnerId!.Value, key)] = command;
         }
         return _decided[command.Id] = (DecisionKind.Decided, command.Id, Settle(command));
     }

@@ -200,13 +200,13 @@ public sealed class PostingEngineTests(LedgerSystem system)
     }
 
     [Fact]
-    public async Task Transfer_to_the_sender_is_not_posted()
+    public async Task Transfer_to_the_sender_is_rejected()
     {
         var market = await MarketAsync(users: 1);
         var user = market.Users[0];
         await PostAsync(market, market.Deposit(user, 100));
 
-        await Assert.ThrowsAnyAsync<ArgumentException>(() => PostAsync(market, market.Transfer(user, user, 1)));
+        Assert.Equal(RejectionCodes.SameAccount, Assert.Single(await PostAsync(market, market.Transfer(user, user, 1))).Outcome!.Rejection?.Code);
 
         Assert.Equal(100, await market.BalanceAsync(user));
         Assert.Equal(1, await market.CountAsync("posted"));

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Ledger.Core.Currencies;
 using Ledger.Core.Journal;
 using Ledger.Core.Posting;
@@ -138,8 +137,6 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
     public sealed class SoundBooks(LedgerSystem system) : IAsyncLifetime
     {
         private string _original = "";
-        private int _copies;
-
         public async ValueTask InitializeAsync()
         {
             using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(5));
@@ -175,11 +172,14 @@ public sealed class VerifierTests(VerifierTests.SoundBooks sound) : IClassFixtur
             Database = new NpgsqlConnectionStringBuilder(copy.ConnectionString).Database,
         }.ConnectionString;
 
-        public async Task<NpgsqlDataSource> CopyAsync()
+        public Task<NpgsqlDataSource> CopyAsync() => CopyAsync(system, _original);
+
+        /// <summary>A copy of a database, to break.</summary>
+        public static async Task<NpgsqlDataSource> CopyAsync(LedgerSystem system, string address)
         {
             var settings = new NpgsqlConnectionStringBuilder(await system.ConnectionStringAsync());
-            var original = new NpgsqlConnectionStringBuilder(_original).Database;
-            var copy = string.Create(CultureInfo.InvariantCulture, $"{original}_copy{Interlocked.Increment(ref _copies)}");
+            var original = new NpgsqlConnectionStringBuilder(address).Database;
+            var copy = $"test_{Guid.NewGuid():N}";
             // A database with open sessions cannot be copied.
             settings.Pooling = false;
             settings.Database = "postgres";

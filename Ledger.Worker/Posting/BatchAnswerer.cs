@@ -87,7 +87,8 @@ internal sealed partial class BatchAnswerer(
         var own = new List<Entry>(1);
         foreach (var entry in transaction.Entries)
         {
-            if (entry.OwnerId == transaction.OwnerId)
+            // Operators, who send what has no owner, see everything but the shards.
+            if (transaction.OwnerId is null ? entry.BalanceAfter is not null : entry.OwnerId == transaction.OwnerId)
                 own.Add(entry);
         }
         return own;
@@ -97,18 +98,24 @@ internal sealed partial class BatchAnswerer(
     {
         // The events of a known outcome are published again: the worker that decided it may have died before it published them.
         var decided = new List<Transaction>(answers.Count);
+        var codes = new HashSet<string>();
         foreach (var answer in answers)
         {
             if (answer.Decision is not { Kind: DecisionKind.Decided or DecisionKind.Known, Outcome: { } outcome } decision)
                 continue;
-            if (!answer.IsRepeated || decision.Kind == DecisionKind.Decided)
-                decided.Add(outcome);
+            if (answer.IsRepeated && decision.Kind == DecisionKind.Known)
+                continue;
+            decided.Add(outcome);
+            codes.Add(outcome.Currency);
+            // Two entries are in the transaction's currency.
+            for (var i = 2; i < outcome.Entries.Count; i++)
+                codes.Add(outcome.Entries[i].Amount.Currency);
         }
         if (decided.Count == 0)
             return;
 
         var currencies = FrozenDictionary<string, Currency>.Empty;
-        await AskAsync(async () => currencies = await catalog.GetAsync(decided.Select(transaction => transaction.Currency), cancellationToken), cancellationToken);
+        await AskAsync(async () => currencies = await catalog.GetAsync(codes, cancellationToken), cancellationToken);
         await events.PublishAsync(decided, currencies, channel, cancellationToken);
     }
 

@@ -16,7 +16,7 @@ internal sealed partial class EventPublisher(TimeProvider clock, ILogger<EventPu
     private readonly OnceAMinute _refusals = new(clock);
 
     /// <summary>Returns when RabbitMQ has decided on all of them.</summary>
-    /// <param name="currencies">Those of the transactions. One whose currency is missing is not published: its amount cannot be written.</param>
+    /// <param name="currencies">Those of the transactions and their entries. One whose currency is missing is not published: its amount cannot be written.</param>
     /// <param name="channel">A channel with publisher confirms.</param>
     public async Task PublishAsync(
         IReadOnlyList<Transaction> decided, FrozenDictionary<string, Currency> currencies, IChannel channel, CancellationToken cancellationToken)
@@ -32,9 +32,9 @@ internal sealed partial class EventPublisher(TimeProvider clock, ILogger<EventPu
         var publishing = new List<Task>(byKey.Count);
         foreach (var (key, transactions) in byKey)
         {
-            if (!currencies.TryGetValue(transactions[0].Currency, out var currency))
+            if (!currencies.ContainsKey(transactions[0].Currency))
                 continue;
-            foreach (var body in TransactionEvents.Write(transactions, currency))
+            foreach (var body in TransactionEvents.Write(transactions, currencies))
                 publishing.Add(PublishAsync(channel, key, body, cancellationToken));
         }
         await Task.WhenAll(publishing);

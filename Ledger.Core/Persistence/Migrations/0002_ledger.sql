@@ -281,16 +281,57 @@ create trigger balance_follows_entries before update of posted, held, last_poste
 create trigger balance_starts_at_zero before insert on ledger.accounts
     for each row when (new.posted <> 0 or new.held <> 0) execute function ledger.refuse_balance();
 
+-- Closed is for good.
+create function ledger.refuse_reopening() returns trigger language plpgsql set search_path = '' as $$
+begin
+    raise exception 'account % is closed', old.id using errcode = 'restrict_violation';
+end $$;
+create trigger closed_for_good before update of status on ledger.accounts
+    for each row when (old.status = 'closed' and new.status <> 'closed') execute function ledger.refuse_reopening();
+
+-- Until when the books are closed: no entry takes effect before that. It only moves forward.
+create table ledger.closing (
+    one          boolean primary key default true check (one),
+    closed_until timestamptz not null default '-infinity'
+);
+insert into ledger.closing default values;
+create function ledger.refuse_reopened_period() returns trigger language plpgsql set search_path = '' as $$
+begin
+    raise exception 'the books are closed until %', old.closed_until using errcode = 'check_violation', constraint = 'closing_moves_forward';
+end $$;
+create trigger moves_forward before update on ledger.closing
+    for each row when (new.closed_until < old.closed_until) execute function ledger.refuse_reopened_period();
+create trigger append_only before delete or truncate on ledger.closing
+    for each statement execute function identity.refuse_change();
+
+-- Until when the books are closed, and closes them no further until the transaction ends. Only commands with a time of effect take it.
+create function ledger.lock_closing() returns timestamptz language sql security definer set search_path = '' as $$
+    select c.closed_until from ledger.closing c for share
+$$;
+create function ledger.check_period() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+    if new.effective_at < ledger.lock_closing() then
+        raise exception 'transaction % takes effect at %, when the books are closed', new.id, new.effective_at
+            using errcode = 'check_violation', constraint = 'transactions_in_open_period';
+    end if;
+    return new;
+end $$;
+create trigger check_period before insert on ledger.transactions
+    for each row when (new.effective_at is not null and new.status = 'posted') execute function ledger.check_period();
+revoke execute on function ledger.lock_closing(), ledger.check_period() from public;
+
 -- Locks the named accounts that exist until the transaction ends, in id order, so that no two batches wait for each other crosswise;
 -- a subquery that locks is planned as it stands, so the order of the array is the order of the locks. The transaction's id is taken
 -- first: the journal's horizon relies on times that are read after it.
 create function ledger.lock_accounts(owners uuid[], currencies text[], others uuid[])
-returns table (id uuid, owner_id uuid, currency text, posted bigint, held bigint, credit_limit bigint, status text, last_posted_at timestamptz)
+returns table (id uuid, owner_id uuid, currency text, posted bigint, held bigint, credit_limit bigint, status text, last_posted_at timestamptz,
+    is_main boolean)
 language plpgsql security definer set search_path = '' as $$
 begin
     perform pg_catalog.pg_current_xact_id();
     return query
-        select a.id, a.owner_id, a.currency, a.posted, a.held, a.credit_limit, a.status, a.last_posted_at
+        select a.id, a.owner_id, a.currency, a.posted, a.held, a.credit_limit, a.status, a.last_posted_at,
+            a.kind = 'user' and a.name = 'main'
         from unnest(array(
             select f.id from (
                 select m.id from unnest(owners, currencies) w(owner_id, currency) cross join lateral (

@@ -161,7 +161,7 @@ grant select, insert on ledger.idempotency_keys to ledger_api;
 -- The worker: the ledger, and of users whether they are there. It writes what it has to and nothing else: no fault of it unfreezes a
 -- user, changes a currency, says in which transaction it wrote, or changes what an idempotency key stands for.
 grant execute on function identity.remove_sign_ins(interval, integer), identity.lock_owners(uuid[]), identity.movers(uuid[]) to ledger_worker;
-grant execute on function ledger.lock_accounts(uuid[], text[], uuid[]), ledger.lock_shards(uuid[]) to ledger_worker;
+grant execute on function ledger.lock_accounts(uuid[], text[], uuid[]), ledger.lock_shards(uuid[]), ledger.lock_closing() to ledger_worker;
 grant select on all tables in schema ledger to ledger_worker;
 grant insert (id, kind, owner_id, name, currency, status) on ledger.accounts to ledger_worker;
 grant insert (id, kind, status, principal_id, owner_id, recipient_id, account_ids, currency, amount, reference, metadata, details, reverses, hold_id,
@@ -208,25 +208,35 @@ create policy of_user on ledger.transactions for select to ledger_api
         or (select ledger.reads_everything()));
 create policy of_user on ledger.pending_commands for select to ledger_api
     using (owner_id = (select ledger.reads_for()) or principal_id = (select ledger.caller()));
--- A caller records commands of its own money; an operator or a service account with scope transactions also of the user's for whom it acts.
+-- A caller records commands of its own money; an operator or a service account with scope transactions also of the user's for whom it
+-- acts, and commands without an owner.
 create policy by_caller on ledger.pending_commands for insert to ledger_api
-    with check (principal_id = (select ledger.caller()) and owner_id = (select ledger.moves_for()));
+    with check (principal_id = (select ledger.caller())
+        and case when owner_id is null then (select identity.moves_for_others(ledger.caller())) else owner_id = (select ledger.moves_for()) end);
 create policy of_caller on ledger.idempotency_keys to ledger_api
     using (principal_id = (select ledger.caller())) with check (principal_id = (select ledger.caller()) and (select ledger.moves_for()) is not null);
 
--- The entries on its owner's accounts of a transaction that the caller sent. A service account that moves money reads the outcome of
--- its commands by this, also without the scope to read.
+-- The entries of a transaction that the caller sent: those on its owner's accounts, or all that state a balance if it has no owner. A
+-- service account that moves money reads the outcome of its commands by this, also without the scope to read.
 create function ledger.entries_of_command(id uuid) returns setof ledger.entries
 language sql stable security definer set search_path = '' as $$
     select e.* from ledger.transactions t
     cross join lateral unnest(t.account_ids) i(account_id)
-    join ledger.accounts a on a.id = i.account_id and a.owner_id = t.owner_id
+    join ledger.accounts a on a.id = i.account_id and a.shard is null and (a.owner_id = t.owner_id or t.owner_id is null)
     join ledger.entries e on e.account_id = a.id and e.posted_at = t.decided_at and e.transaction_id = t.id
     where t.id = entries_of_command.id and t.principal_id = ledger.caller()
     order by e.id;
 $$;
-revoke execute on function ledger.entries_of_command(uuid) from public;
-grant execute on function ledger.entries_of_command(uuid) to ledger_api;
+-- What a caller who may move everybody's money needs to know of a transaction to reverse it.
+create function ledger.reversal_target(id uuid) returns table (status text, reverses uuid, currency text, amount bigint, currencies text[])
+language sql stable security definer set search_path = '' as $$
+    select t.status, t.reverses, t.currency, t.amount,
+        array(select a.currency from ledger.accounts a where a.id = any (t.account_ids) union select t.currency)
+    from ledger.transactions t
+    where t.id = reversal_target.id and identity.moves_for_others(ledger.caller());
+$$;
+revoke execute on function ledger.entries_of_command(uuid), ledger.reversal_target(uuid) from public;
+grant execute on function ledger.entries_of_command(uuid), ledger.reversal_target(uuid) to ledger_api;
 
 -- The transactions with such metadata, of the user for whom the caller reads, or of everybody. jsonb's @> is not leakproof: under row-level
 -- security it would be judged row by row and find no index. A recipient does not see the sender's metadata and does not find by it.
@@ -269,6 +279,108 @@ create policy of_staff on ledger.pending_commands for select to ledger_api using
 create policy by_operator on ledger.pending_commands for update to ledger_api
     using (failure is not null and (select identity.is_operator(ledger.caller()))) with check (true);
 grant update (due_at, relays, failure, failed_at, ends_at) on ledger.pending_commands to ledger_api;
+
+-- Accounts and periods, which the API may change only through what follows. Each function locks the account as a batch of the engine
+-- does: one of them is first, and the other sees what it did.
+
+-- Opens an account of the user for whom the caller acts, beside the main one; of a frozen user, frozen. The lock on the user's row makes it wait for a freeze, and
+-- others that open an account of the user wait for it, so that the number is exact.
+create function ledger.open_account(id uuid, owner_id uuid, name text, currency text, metadata json) returns setof ledger.accounts
+language plpgsql security definer set search_path = '' as $$
+declare
+    owner identity.users;
+    max_accounts constant integer := 100;
+begin
+    if open_account.owner_id is distinct from ledger.moves_for() then
+        raise exception '% opens no account of %', ledger.caller(), open_account.owner_id using errcode = 'insufficient_privilege';
+    end if;
+    select * into owner from identity.users u where u.id = open_account.owner_id and u.closed_at is null for no key update;
+    if not found then
+        raise exception 'there is no user %', open_account.owner_id using errcode = 'foreign_key_violation', constraint = 'accounts_owner_id_fkey';
+    end if;
+    if (select count(*) from ledger.accounts a where a.owner_id = open_account.owner_id and a.kind = 'user') >= max_accounts then
+        raise exception 'user % has % accounts', open_account.owner_id, max_accounts using errcode = 'check_violation', constraint = 'accounts_per_user';
+    end if;
+    return query
+        insert into ledger.accounts as a (id, kind, owner_id, name, currency, metadata, status)
+        values (open_account.id, 'user', open_account.owner_id, open_account.name, open_account.currency, open_account.metadata,
+            case when owner.frozen_at is null then 'open' else 'frozen' end)
+        returning a.*;
+end $$;
+
+-- Changes the metadata of an account of the user for whom the caller acts, unless it is closed, and returns the account; no row if the
+-- user has none of this id.
+create function ledger.change_account(id uuid, metadata json) returns setof ledger.accounts language plpgsql security definer set search_path = '' as $$
+begin
+    update ledger.accounts a set metadata = change_account.metadata
+    where a.id = change_account.id and a.owner_id = ledger.moves_for() and a.kind = 'user' and a.status <> 'closed';
+    return query
+        select a.* from ledger.accounts a where a.id = change_account.id and a.owner_id = ledger.moves_for() and a.kind = 'user';
+end $$;
+
+-- Closes an account of the user for whom the caller acts and returns the status that it had; null if there is none of this id. It stays
+-- as it is unless it is open, empty and not a main account, which would be missed.
+create function ledger.close_account(id uuid) returns text language plpgsql security definer set search_path = '' as $$
+declare
+    account ledger.accounts;
+begin
+    select * into account from ledger.accounts a
+    where a.id = close_account.id and a.owner_id = ledger.moves_for() and a.kind = 'user' for no key update;
+    if account.status = 'open' and account.name = 'main' then
+        raise exception 'account % is a main account', close_account.id using errcode = 'check_violation', constraint = 'accounts_main_stays_open';
+    end if;
+    if account.status = 'open' then
+        update ledger.accounts a set status = 'closed' where a.id = close_account.id;
+    end if;
+    return account.status;
+end $$;
+
+create function ledger.open_house_account(id uuid, name text, currency text, credit_limit bigint) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    if not identity.is_operator(ledger.caller()) then
+        raise exception '% opens no house account', ledger.caller() using errcode = 'insufficient_privilege';
+    end if;
+    insert into ledger.accounts (id, kind, name, currency, credit_limit)
+    values (open_house_account.id, 'house', open_house_account.name, open_house_account.currency, open_house_account.credit_limit);
+end $$;
+
+-- Sets how far below zero an account may go and returns how far it might until then; null if there is no such account. The check of the
+-- table refuses a limit below what is used.
+create function ledger.set_credit_limit(id uuid, credit_limit bigint) returns bigint language plpgsql security definer set search_path = '' as $$
+declare
+    account ledger.accounts;
+begin
+    if not identity.is_operator(ledger.caller()) then
+        raise exception '% sets no credit limit', ledger.caller() using errcode = 'insufficient_privilege';
+    end if;
+    select * into account from ledger.accounts a where a.id = set_credit_limit.id and a.shard is null for no key update;
+    update ledger.accounts a set credit_limit = set_credit_limit.credit_limit where a.id = account.id;
+    return account.credit_limit;
+end $$;
+
+-- Closes the books until a time in the past and returns until when they were closed. It waits for entries under way that take effect
+-- before that; those that come later are refused.
+create function ledger.close_books(until timestamptz) returns timestamptz language plpgsql security definer set search_path = '' as $$
+declare
+    previous timestamptz;
+begin
+    if not identity.is_operator(ledger.caller()) then
+        raise exception '% closes no books', ledger.caller() using errcode = 'insufficient_privilege';
+    end if;
+    if close_books.until > clock_timestamp() then
+        raise exception 'the books are closed up to now at most' using errcode = 'check_violation', constraint = 'closing_not_in_future';
+    end if;
+    select c.closed_until into previous from ledger.closing c for update;
+    update ledger.closing c set closed_until = close_books.until;
+    return previous;
+end $$;
+
+revoke execute on function ledger.open_account(uuid, uuid, text, text, json), ledger.change_account(uuid, json), ledger.close_account(uuid),
+    ledger.open_house_account(uuid, text, text, bigint), ledger.set_credit_limit(uuid, bigint), ledger.close_books(timestamptz) from public;
+grant execute on function ledger.open_account(uuid, uuid, text, text, json), ledger.change_account(uuid, json), ledger.close_account(uuid),
+    ledger.open_house_account(uuid, text, text, bigint), ledger.set_credit_limit(uuid, bigint), ledger.close_books(timestamptz) to ledger_api;
+grant select on ledger.closing to ledger_api;
 
 -- Users of external OpenID Connect providers. The API reads their logins, and makes them by these functions: it cannot give an existing
 -- user another login, nor a role to a user with a password.
