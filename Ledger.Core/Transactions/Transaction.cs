@@ -9,7 +9,7 @@ public sealed record Transaction
     /// <summary>UUIDv7, the command's.</summary>
     public required Guid Id { get; init; }
 
-    /// <summary>What the command does, by its name in <c>ledger.kinds</c>: also one that this version does not know.</summary>
+    /// <summary>What the command does, by its name in the database: also one that this version does not know.</summary>
     public required string Kind { get; init; }
 
     public required TransactionStatus Status { get; init; }

@@ -84,6 +84,13 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Transaction_has_a_known_kind()
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, "transactions_kind", (NewTransaction("'{}'") + "select id from t").Replace("'deposit'", "'nonsense'", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Entries_of_a_transaction_sum_to_zero()
     {
         var (market, account) = await AccountAsync();

@@ -153,7 +153,7 @@ grant execute on function identity.set_role(uuid, text, boolean, uuid), identity
 grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid), identity.reads_for_others(uuid),
     identity.moves_for_others(uuid) to ledger_api;
 grant select, insert, update (name, enabled) on ledger.currencies to ledger_api;
-grant select on ledger.kinds, ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
+grant select on ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
 grant select on ledger.pending_commands to ledger_api;
 grant insert (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at) on ledger.pending_commands to ledger_api;
 grant select, insert on ledger.idempotency_keys to ledger_api;
