@@ -1,8 +1,6 @@
-using System.Threading.Channels;
 using Ledger.ServiceDefaults;
 using Ledger.Tests.Harness;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Time.Testing;
 
 namespace Ledger.Tests.Background;
 
@@ -25,7 +23,7 @@ public sealed class PeriodicServiceTests
 
         for (var run = 1; run <= 5; run++)
         {
-            Assert.Equal(Period, await PauseAsync());
+            Assert.Equal(Period, await _clock.WaitAsync(Cancelled));
             Assert.Equal((run, 0), (service.Runs, service.Failures));
             _clock.Advance(Period);
         }
@@ -39,11 +37,11 @@ public sealed class PeriodicServiceTests
         using var service = new Duty(_clock, _log, Period, (run, _) => run == 1 ? throw new IOException("Connection refused") : Task.CompletedTask);
         await service.StartAsync(Cancelled);
 
-        Assert.Equal(Period, await PauseAsync());
+        Assert.Equal(Period, await _clock.WaitAsync(Cancelled));
         Assert.Equal((1, 1), (service.Runs, service.Failures));
         Assert.Equal(["Testing failed and is tried again: Connection refused"], _log.Lines);
         _clock.Advance(Period);
-        await PauseAsync();
+        await _clock.WaitAsync(Cancelled);
         Assert.Equal((2, 1), (service.Runs, service.Failures));
         await service.StopAsync(Cancelled);
     }
@@ -57,7 +55,7 @@ public sealed class PeriodicServiceTests
         var lines = new List<int>();
         for (var run = 1; run <= 16; run++)
         {
-            await PauseAsync();
+            await _clock.WaitAsync(Cancelled);
             lines.Add(_log.Lines.Count);
             _clock.Advance(Period);
         }
@@ -73,7 +71,7 @@ public sealed class PeriodicServiceTests
         using var service = new Duty(_clock, _log, Period, (_, _) => throw new OperationCanceledException("The read was given up"));
         await service.StartAsync(Cancelled);
 
-        await PauseAsync();
+        await _clock.WaitAsync(Cancelled);
         Assert.Equal(["Testing failed and is tried again: The read was given up"], _log.Lines);
         await service.StopAsync(Cancelled);
     }
@@ -105,7 +103,7 @@ public sealed class PeriodicServiceTests
     {
         using var service = new Duty(_clock, _log, Period, (_, _) => Task.CompletedTask);
         await service.StartAsync(Cancelled);
-        await PauseAsync();
+        await _clock.WaitAsync(Cancelled);
 
         await service.StopAsync(Cancelled).WaitAsync(Deadline, Cancelled);
 
@@ -124,9 +122,6 @@ public sealed class PeriodicServiceTests
         Assert.Equal(0, service.Runs);
     }
 
-    /// <summary>Returns the length of the next pause once it has begun.</summary>
-    private Task<TimeSpan> PauseAsync() => _clock.Pauses.Reader.ReadAsync(Cancelled).AsTask().WaitAsync(Deadline, Cancelled);
-
     private sealed class Duty(TimeProvider clock, ILogger logger, TimeSpan period, Func<int, CancellationToken, Task> run) : PeriodicService("Testing", period, clock, logger)
     {
         public int Runs { get; private set; }
@@ -136,17 +131,5 @@ public sealed class PeriodicServiceTests
         protected override Task RunAsync(CancellationToken stoppingToken) => run(++Runs, stoppingToken);
 
         protected override void OnFailed() => Failures++;
-    }
-
-    private sealed class WatchedClock : FakeTimeProvider
-    {
-        public Channel<TimeSpan> Pauses { get; } = Channel.CreateUnbounded<TimeSpan>();
-
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
-        {
-            var timer = base.CreateTimer(callback, state, dueTime, period);
-            Pauses.Writer.TryWrite(dueTime);
-            return timer;
-        }
     }
 }
