@@ -59,4 +59,6 @@ passed=$((passed + $(count passed)))
 failed=$((failed + $(count failed) + $(count errors)))
 skipped=$((skipped + $(count skipped)))
 if ((status != 0 && failed == 0)); then give_up "the test runner ended with exit code $status."; fi
+# Their messages stand where they failed, far above.
+{ grep -oE '<test [^>]*result="Fail"' "$results" || true; } | sed -E 's/.* name="([^"]*)".*/failed: \1/'
 finish

@@ -200,7 +200,7 @@ internal sealed class Book
                 {
                     Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids } },
                 },
-                // In id order. Each statement takes its own snapshot (read committed), so that those behind this one see what the
+                // In one order. Each statement takes its own snapshot (read committed), so that those behind this one see what the
                 // transactions that held the locks before have committed.
                 new NpgsqlBatchCommand("select * from ledger.lock_accounts($1, $2, $3)")
                 {

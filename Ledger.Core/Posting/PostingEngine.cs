@@ -48,7 +48,7 @@ public sealed class PostingEngine
         var book = await Book.LockAsync(connection, commands, shard, [], cancellationToken);
         if (book.RecipientsBesideUsers(commands) is { Count: > 0 } recipients)
         {
-            // Accounts are locked in id order, so that these cannot be locked behind the others: the batch begins anew. Only transfers
+            // Accounts are locked in one order, so that these cannot be locked behind the others: the batch begins anew. Only transfers
             // to an account, or to nothing, cost this.
             await transaction.RollbackAsync(cancellationToken);
             await using var again = await connection.BeginTransactionAsync(cancellationToken);

@@ -215,7 +215,7 @@ create function ledger.check_kinds() returns trigger language plpgsql security d
 declare
     unknown text;
 begin
-    select w.kind into unknown from written w where not exists (select from ledger.kinds k where k.kind = w.kind) limit 1;
+    select w.kind into unknown from (select distinct kind from written) w where not exists (select from ledger.kinds k where k.kind = w.kind) limit 1;
     if found then
         raise exception 'there is no kind of transaction called %', unknown using errcode = 'foreign_key_violation', constraint = 'transactions_kind';
     end if;
@@ -231,25 +231,23 @@ declare
     broken record;
     agree boolean;
 begin
-    select transaction_id, currency into broken
-    from written group by transaction_id, currency having sum(amount) <> 0 limit 1;
-    if found then
-        raise exception 'entries of transaction % do not sum to zero in %', broken.transaction_id, broken.currency
-            using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
-    end if;
-
-    -- "offset 0" keeps this a look-up by the primary key for each entry. As a join, planned while the table is empty, it would read the
-    -- whole table for each entry.
-    select w.transaction_id, w.account_id into broken
-    from written w
-    where not exists (
+    -- "offset 0" keeps this a look-up by the primary key, one for each transaction and currency. As a join, planned while the table is
+    -- empty, it would read the whole table for each.
+    select w.transaction_id, w.currency, w.amount into broken
+    from (
+        select transaction_id, currency, posted_at, effective_at, sum(amount) as amount, array_agg(account_id) as account_ids
+        from written group by transaction_id, currency, posted_at, effective_at) w
+    where w.amount <> 0 or not exists (
         select from ledger.transactions t
         where t.id = w.transaction_id and t.status = 'posted' and t.decided_at = w.posted_at
-            and t.effective_at is not distinct from w.effective_at and w.account_id = any (t.account_ids)
+            and t.effective_at is not distinct from w.effective_at and t.account_ids @> w.account_ids
         offset 0)
     limit 1;
-    if found then
-        raise exception 'transaction % has no entry on account %', broken.transaction_id, broken.account_id
+    if broken.amount <> 0 then
+        raise exception 'entries of transaction % do not sum to zero in %', broken.transaction_id, broken.currency
+            using errcode = 'check_violation', constraint = 'entries_sum_to_zero';
+    elsif found then
+        raise exception 'transaction % does not have the accounts and times of its entries in %', broken.transaction_id, broken.currency
             using errcode = 'check_violation', constraint = 'entries_of_transaction';
     end if;
 
@@ -325,26 +323,36 @@ create trigger check_period before insert on ledger.transactions
     for each row when (new.effective_at is not null and new.status = 'posted') execute function ledger.check_period();
 revoke execute on function ledger.lock_closing(), ledger.check_period() from public;
 
--- Locks the named accounts that exist until the transaction ends, in id order, so that no two batches wait for each other crosswise;
--- a subquery that locks is planned as it stands, so the order of the array is the order of the locks. The transaction's id is taken
--- first: the journal's horizon relies on times that are read after it.
+-- Locks the named accounts that exist until the transaction ends, in the order of owner, currency and name, so that no two batches wait
+-- for each other crosswise; a subquery that locks is planned as it stands, so the order of the rows is the order of the locks. Main
+-- accounts alone, the usual case, are found and locked by one look-up each. The transaction's id is taken first: the journal's
+-- horizon relies on times that are read after it.
 create function ledger.lock_accounts(owners uuid[], currencies text[], others uuid[])
 returns table (id uuid, owner_id uuid, currency text, posted bigint, held bigint, credit_limit bigint, status text, last_posted_at timestamptz,
     is_main boolean)
 language plpgsql security definer set search_path = '' as $$
 begin
     perform pg_catalog.pg_current_xact_id();
+    if others = '{}' then
+        return query
+            select a.id, a.owner_id, a.currency, a.posted, a.held, a.credit_limit, a.status, a.last_posted_at, true
+            from (select w.owner_id, w.currency from unnest(owners, currencies) w(owner_id, currency) order by w.owner_id, w.currency collate "C") w
+            cross join lateral (
+                select * from ledger.accounts x
+                where x.owner_id = w.owner_id and x.currency = w.currency and x.name = 'main' and x.kind = 'user' for no key update) a;
+        return;
+    end if;
     return query
         select a.id, a.owner_id, a.currency, a.posted, a.held, a.credit_limit, a.status, a.last_posted_at,
             a.kind = 'user' and a.name = 'main'
-        from unnest(array(
+        from (
             select f.id from (
-                select m.id from unnest(owners, currencies) w(owner_id, currency) cross join lateral (
-                    select x.id from ledger.accounts x
+                select m.* from unnest(owners, currencies) w(owner_id, currency) cross join lateral (
+                    select x.id, x.owner_id, x.currency, x.name from ledger.accounts x
                     where x.owner_id = w.owner_id and x.currency = w.currency and x.name = 'main' and x.kind = 'user' offset 0) m
                 union
-                select unnest(others)) f(id)
-            order by f.id)) w(id)
+                select x.id, x.owner_id, x.currency, x.name from ledger.accounts x where x.id = any (others)) f
+            order by f.owner_id, f.currency collate "C", f.name collate "C", f.id) w
         cross join lateral (
             select * from ledger.accounts x where x.id = w.id and x.shard is null for no key update) a;
 end $$;

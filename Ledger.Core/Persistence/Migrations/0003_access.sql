@@ -10,7 +10,7 @@ begin
         return false;
     end if;
     update identity.users u set frozen_at = case when frozen then coalesce(u.frozen_at, clock_timestamp()) end where u.id = set_frozen.id;
-    perform from ledger.accounts a where a.owner_id = set_frozen.id and a.kind = 'user' order by a.id for no key update;
+    perform from ledger.accounts a where a.owner_id = set_frozen.id and a.kind = 'user' order by a.currency collate "C", a.name collate "C" for no key update;
     update ledger.accounts a set status = case when frozen then 'frozen' else 'open' end
     where a.owner_id = set_frozen.id and a.kind = 'user' and a.status <> 'closed' and (a.status = 'frozen') <> frozen;
     return true;
@@ -61,13 +61,13 @@ language sql security definer set search_path = '' as $$
 $$;
 
 -- Closes a user for good: no login, no payment, and nothing that says who it was; the books stay. 'balance_not_zero' while it has money,
--- holds or a command that is not decided. Locks as a batch does: accounts in id order, then their owner, which keeps batches from opening
+-- holds or a command that is not decided. Locks as a batch does: accounts, then their owner, which keeps batches from opening
 -- more. The second look at the accounts finds those that a batch has opened in between.
 create function identity.close_user(id uuid, actor uuid) returns text
 language plpgsql security definer set search_path = '' as $$
 begin
     lock table identity.user_roles in share row exclusive mode;
-    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.id for no key update;
+    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.currency collate "C", a.name collate "C" for no key update;
     perform from identity.users u where u.id = close_user.id for update;
     if not found then
         return 'unknown';
@@ -81,7 +81,7 @@ begin
     if identity.is_last_operator(close_user.id) then
         return 'last_operator';
     end if;
-    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.id for no key update;
+    perform from ledger.accounts a where a.owner_id = close_user.id and a.kind = 'user' order by a.currency collate "C", a.name collate "C" for no key update;
     if exists (select from ledger.accounts a where a.owner_id = close_user.id and (a.posted <> 0 or a.held <> 0))
         or exists (select from ledger.pending_commands p where p.owner_id = close_user.id) then
         return 'balance_not_zero';
