@@ -81,7 +81,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return transaction;
     }
 
-    /// <summary>The transaction that a caller who may move everybody's money wants to reverse; null if there is none of this id.</summary>
+    /// <summary>A transaction to reverse, for callers that move other users' money; null if there is none of this id.</summary>
     public async Task<ReversalTarget?> FindTargetAsync(Guid caller, Guid id, CancellationToken cancellationToken)
     {
         await using var reader = await database.ReadForAsync(
