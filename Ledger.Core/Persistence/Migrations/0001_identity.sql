@@ -206,35 +206,42 @@ begin
 end $$;
 revoke execute on function identity.lock_owners(uuid[]) from public;
 
+-- The functions below are asked for each batch and each read that is not of one's own data. In PL/pgSQL a session plans them once.
+--
 -- Whether a user administers.
 create function identity.is_operator(caller uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-    select exists (
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return exists (
         select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
         where ur.user_id = caller and r.normalized_name = 'OPERATOR');
-$$;
+end $$;
 -- Whether a user may read everything.
 create function identity.is_staff(caller uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-    select exists (
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return exists (
         select from identity.user_roles ur join identity.roles r on r.id = ur.role_id
         where ur.user_id = caller and r.normalized_name in ('OPERATOR', 'AUDITOR'));
-$$;
+end $$;
 -- Whether a service account has a scope and is not closed.
 create function identity.has_scope(caller uuid, scope text) returns boolean
-language sql stable security definer set search_path = '' as $$
-    select exists (select from identity.services s where s.id = caller and s.closed_at is null and scope = any (s.scopes));
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return exists (select from identity.services s where s.id = caller and s.closed_at is null and scope = any (s.scopes));
+end $$;
 -- Whether a caller may read other users' data.
 create function identity.reads_for_others(caller uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-    select identity.has_scope(caller, 'read') or identity.is_staff(caller);
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return identity.has_scope(caller, 'read') or identity.is_staff(caller);
+end $$;
 -- Whether a caller may move other users' money.
 create function identity.moves_for_others(caller uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-    select identity.has_scope(caller, 'transactions') or identity.is_operator(caller);
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return identity.has_scope(caller, 'transactions') or identity.is_operator(caller);
+end $$;
 -- Whether a caller may create, change and close a user: an operator may for any user, a service account for users without a role.
 create function identity.manages_user(caller uuid, subject uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -243,8 +250,9 @@ language sql stable security definer set search_path = '' as $$
 $$;
 -- Those of the callers who may move other users' money.
 create function identity.movers(callers uuid[]) returns setof uuid
-language sql stable security definer set search_path = '' as $$
-    select c.id from unnest(callers) c(id) where identity.moves_for_others(c.id);
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return query select c.id from unnest(callers) c(id) where identity.moves_for_others(c.id);
+end $$;
 revoke execute on function identity.is_operator(uuid), identity.is_staff(uuid), identity.has_scope(uuid, text), identity.reads_for_others(uuid),
     identity.moves_for_others(uuid), identity.manages_user(uuid, uuid), identity.movers(uuid[]) from public;
