@@ -3,7 +3,9 @@ using System.CommandLine.Invocation;
 using System.Net.Sockets;
 using Ledger.Cli.Access;
 using Ledger.Cli.Bench;
+using Ledger.Cli.Export;
 using Ledger.Cli.Failed;
+using Ledger.Cli.Import;
 using Ledger.Cli.Load;
 using Ledger.Cli.Migrate;
 using Ledger.Cli.Verify;
@@ -14,6 +16,8 @@ var root = new RootCommand("The operator's tool of Ledger.")
 {
     MigrateCommand.Create(),
     VerifyCommand.Create(),
+    ExportCommand.Create(),
+    ImportCommand.Create(),
     FailedCommand.Create(),
     OperatorCommand.Create(),
     ServiceCommand.Create(),

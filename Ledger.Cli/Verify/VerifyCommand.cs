@@ -31,7 +31,7 @@ internal static class VerifyCommand
         return report.Failures(CheckKind.Money) > 0 ? MoneyRuleBroken : report.Failures(CheckKind.Liveness) > 0 ? LivenessRuleBroken : 0;
     }
 
-    private static void Print(VerificationReport report)
+    public static void Print(VerificationReport report)
     {
         var table = new Table().AddColumns("Check", "Kind", "Rule", "Violations");
         table.Columns[3].RightAligned();

@@ -62,4 +62,5 @@ public static class AuditActions
     public const string HouseAccountOpened = "house_account_opened";
     public const string CreditLimitSet = "credit_limit_set";
     public const string BooksClosed = "books_closed";
+    public const string LedgerImported = "ledger_imported";
 }

@@ -61,7 +61,8 @@ public sealed record Market(NpgsqlDataSource Database, string Currency, IReadOnl
     private static Task<int> InsertUsersAsync(NpgsqlDataSource database, Guid[] ids) => Books.ExecuteAsync(database, """
         insert into identity.users (id, user_name, normalized_user_name, email, normalized_email, email_confirmed, security_stamp,
             concurrency_stamp, phone_number_confirmed, two_factor_enabled, lockout_enabled, access_failed_count)
-        select id, id, id, id, id, false, '', '', false, false, false, 0 from unnest($1) id
+        select id, email, upper(email), email, upper(email), false, '', '', false, false, false, 0
+        from unnest($1) id cross join lateral (select id || '@example.com' as email) e
         """, ids);
 
     /// <summary>A house account; returns its name.</summary>

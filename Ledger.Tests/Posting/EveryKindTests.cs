@@ -23,6 +23,13 @@ public sealed class EveryKindTests(LedgerSystem system)
         await Books.MustBalanceAsync(database);
         var report = await new Verifier(database).VerifyAsync(TimeSpan.FromHours(1), 20, CancellationToken.None);
         Assert.True(report.IsClean, string.Join('\n', report.Results.SelectMany(result => result.Rows.Select(row => $"{result.Check.Name}: {row}"))));
+
+        await LedgerCopy.SealAsync(database);
+        using var file = new TemporaryFile();
+        await LedgerCopy.ExportAsync(database, file.Path);
+        await using var copy = await system.FreshLedgerAsync();
+        await LedgerCopy.ImportAsync(copy, file.Path);
+        await LedgerCopy.MustBeSameAsync(database, copy);
     }
 
     private static async Task CompareAsync(NpgsqlDataSource database, Order[] orders)
