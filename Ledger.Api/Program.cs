@@ -45,7 +45,6 @@ namespace Ledger.Api
             builder.AddTransactions();
             builder.AddJournal();
             builder.AddOpenApiDocument();
-            builder.Services.AddSingleton(TimeProvider.System);
 
             var app = builder.Build();
             app.UseServiceDefaults();

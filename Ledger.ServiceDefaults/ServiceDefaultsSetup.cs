@@ -14,12 +14,13 @@ public static partial class ServiceDefaultsSetup
     /// </summary>
     public const int ShutdownSeconds = 4;
 
-    /// <summary>Checks the configuration and adds telemetry. First call of a service's setup.</summary>
+    /// <summary>Checks the configuration, and adds the clock and telemetry. First call of a service's setup.</summary>
     /// <exception cref="ConfigurationException">An option or address is bad.</exception>
     public static void AddServiceDefaults(this WebApplicationBuilder builder)
     {
         LedgerOptions.RefuseUnknownSections(builder.Configuration);
         ListenAddresses.RefuseBadAddresses(builder.Configuration);
+        builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(ShutdownSeconds));
         builder.AddTelemetry();
     }

@@ -58,13 +58,12 @@ echo "compare: $(nproc) CPUs, load average before: $(cut -d' ' -f1-3 /proc/loada
 # The first round warms up both: it is not counted.
 for ((round = 0; round <= rounds; round++)); do
     for index in 0 1; do
-        url=$(printed_by "$index" API)
         # shellcheck disable=SC2086
-        ledger bench --url "${url%% *}" --connections 128 --accounts "$accounts" --duration "${seconds}s" ${benches[index]} >"$work/bench.log" 2>&1 || { tail -20 "$work/bench.log" >&2; fail "ledger bench failed, see above."; }
+        run_bench "$index" --connections 128 --accounts "$accounts" --duration "${seconds}s" ${benches[index]}
         ((round > 0)) || continue
-        figure=$(sed -n 's/^ *\([0-9][0-9]*\) transfers\/s *$/\1/p' "$work/bench.log")
         echo "$figure" >>"$work/$index.figures"
         echo "  $figure transfers/s  ${variants[index]}"
+        echo "    CPU µs per transfer: $cpu_per_transfer"
     done
 done
 

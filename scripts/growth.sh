@@ -29,13 +29,11 @@ echo "growth: starting a system …"
 # A block takes a whole chunk of generated transactions. The verifier runs when this script asks for it.
 start_system "$root" system Ledger__Journal__BlockLength=100000 Ledger__Verification__IntervalMinutes=0
 url=$(printed_by system API) url=${url%% *}
-database=$(printed_by system PostgreSQL)
 ledger=$root/Ledger.Cli/bin/Release/net10.0/ledger.dll
-export ConnectionStrings__ledgerdb=$database
+ConnectionStrings__ledgerdb=$(printed_by system PostgreSQL)
+export ConnectionStrings__ledgerdb
 
-setting() { sed -n "s/.*\b$1=\([^;]*\).*/\1/p" <<<"$database"; }
-PGHOST=$(setting Host) PGPORT=$(setting Port) PGUSER=$(setting Username) PGPASSWORD=$(setting Password) PGDATABASE=$(setting Database)
-export PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE
+use_postgres system
 sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"; }
 
 # The merchant is a user with a session: one in ten transfers pays it.

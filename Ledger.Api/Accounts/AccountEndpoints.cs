@@ -5,6 +5,7 @@ using Ledger.Api.Limits;
 using Ledger.Api.Requests;
 using Ledger.Api.Transactions;
 using Ledger.Core.Currencies;
+using Ledger.Core.Transactions;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 using NpgsqlTypes;
@@ -45,7 +46,7 @@ public static class AccountEndpoints
             .WithDescription("A closed account stays as it is. " + OfUser);
         changing.MapDelete("/{id:guid}", CloseAsync).WithName("CloseAccount")
             .WithSummary("Close an account for good")
-            .WithDescription("It must be empty, without holds: otherwise 409 `balance_not_zero`. A frozen account stays frozen (409 `account_frozen`), and a main account stays open (409 `main_account`). Closing it again changes nothing. " + OfUser)
+            .WithDescription("An account with money or holds gets 409 `balance_not_zero`, a frozen one 409 `account_frozen`, and a main account 409 `main_account`. Closing it again changes nothing. " + OfUser)
             .ProducesProblem(StatusCodes.Status409Conflict);
     }
 
@@ -150,16 +151,16 @@ public static class AccountEndpoints
         }
     }
 
-    /// <summary>The problem of a currency that no account can be opened in; null without one.</summary>
+    /// <summary>The problem of an unknown or disabled currency; null if accounts can be opened in it.</summary>
     internal static async Task<ProblemHttpResult?> CurrencyProblemAsync(string code, HttpContext context, CurrencyCatalog catalog)
     {
         var currencies = await catalog.GetAsync([code], context.RequestAborted);
         return !currencies.TryGetValue(code, out var currency) ? CommandProblems.CurrencyUnknown(context, code, currencies)
             : currency.Enabled ? null
-            : CommandProblems.Rejected(context, Core.Transactions.RejectionCodes.CurrencyDisabled);
+            : CommandProblems.Rejected(context, RejectionCodes.CurrencyDisabled);
     }
 
-    /// <summary>What a refusal of the database's means to the client; null if it is not the client's doing.</summary>
+    /// <summary>The problem that the client gets for a refusal of the database; null if the client did not cause it.</summary>
     internal static ProblemHttpResult? ProblemOf(PostgresException refusal, HttpContext context) => refusal.ConstraintName switch
     {
         "accounts_of_owner" or "accounts_of_house" => Conflict(context, "account_exists", "There is an account with this name and currency."),

@@ -110,41 +110,23 @@ public static partial class HouseAccountEndpoints
         if (!TryParseLimit(request.CreditLimit, currency, out var limit))
             return InvalidLimit(context, request.CreditLimit, currency);
 
-        await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
-        await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
-        long before;
+        var before = 0L;
         try
         {
-            await using var set = new NpgsqlBatch(connection, transaction)
-            {
-                BatchCommands =
+            await AuditTrail.ChangeAsync(
+                context, database,
+                new NpgsqlBatchCommand("select ledger.set_credit_limit($1, $2)") { Parameters = { new() { Value = id }, new() { Value = limit } } },
+                () => AuditTrail.Entry(context, AuditActions.CreditLimitSet, id.ToString(), new Dictionary<string, string>
                 {
-                    DatabaseRoles.ActFor(caller),
-                    new("select ledger.set_credit_limit($1, $2)") { Parameters = { new() { Value = id }, new() { Value = limit } } },
-                },
-            };
-            await using var reader = await set.ExecuteReaderAsync(CancellationToken.None);
-            await reader.NextResultAsync(CancellationToken.None);
-            await reader.ReadAsync(CancellationToken.None);
-            before = reader.GetInt64(0);
+                    ["from"] = currency.FormatAmount(before),
+                    ["to"] = currency.FormatAmount(limit),
+                }),
+                row => before = row.GetInt64(0));
         }
         catch (PostgresException e) when (AccountEndpoints.ProblemOf(e, context) is { } refusal)
         {
             return refusal;
         }
-        await using (var entry = new NpgsqlBatch(connection, transaction)
-        {
-            BatchCommands =
-            {
-                AuditTrail.Entry(context, AuditActions.CreditLimitSet, id.ToString(), new Dictionary<string, string>
-                {
-                    ["from"] = currency.FormatAmount(before),
-                    ["to"] = currency.FormatAmount(limit),
-                }),
-            },
-        })
-            await entry.ExecuteNonQueryAsync(CancellationToken.None);
-        await transaction.CommitAsync(CancellationToken.None);
         return TypedResults.Ok((await accounts.FindEverywhereAsync(caller, id, CancellationToken.None))!);
     }
 

@@ -32,14 +32,15 @@ internal sealed class StatementCsv(StatementQueries statements, StatementReader 
         var body = context.Response.BodyWriter;
         Write(body, Header);
         Write(body, BalanceRow("opening_balance", statement.Opening));
-        var place = statement.Start;
+        var (place, balance) = (statement.Start, statement.Reached);
         while (true)
         {
-            var entries = await statements.ReadAsync(reader, statement, place, PageSize, context.RequestAborted);
+            var entries = await statements.ReadAsync(reader, statement, place, balance, PageSize, context.RequestAborted);
             foreach (var entry in entries)
             {
                 Write(body, Row(entry));
                 place = entry.Place;
+                balance = balance is null ? null : entry.BalanceAfter;
             }
             if (entries.Count < PageSize)
                 break;

@@ -19,8 +19,8 @@ public static class Statements
     // Transactions that are under way end within milliseconds.
     private static readonly TimeSpan HorizonPatience = TimeSpan.FromSeconds(2);
 
-    // By when entries were posted. The order by effect gets a name of its own here.
-    private static readonly string[] s_times = ["posted"];
+    private const string ByPosting = "posted";
+    private const string ByEffect = "effective";
 
     public static void AddStatements(this IHostApplicationBuilder builder) => builder.Services.AddSingleton<StatementQueries>();
 
@@ -28,10 +28,11 @@ public static class Statements
         .RequireAuthorization(Policies.Read).RequireRateLimiting(RateLimits.PerUser).WithTags("Accounts")
         .WithSummary("Get the statement of an account")
         .WithDescription(
-            "The entries posted at or after `from` and before `to`, in the order of posting, with the balances before the first and after the last. "
+            "The entries posted at or after `from` and before `to`, in the order of posting, with the balances before the first and after the last. With `by=effective`, "
+            + "the times, the order and the balances are those of effect: a back-dated entry stands where it takes effect. "
             + "The opening balance and the amounts of all pages sum to the closing balance. Without `from`, the statement starts with the account; without `to`, it ends with the "
             + "last entry that the first page knows of. Later pages keep that end: new entries change none of them. A period that ends in the past has the same statement whenever it is asked for; "
-            + "a time in the future is refused.\n\n"
+            + "by effect, once the books are closed until its end. A time in the future is refused.\n\n"
             + "`Accept: text/csv` gets the whole period as CSV (RFC 4180, UTF-8), without pages. The first row has the opening balance and the last row the closing balance: a file without the last row is incomplete. "
             + "In the reference, an apostrophe stands before each `=`, `+`, `-`, `@` and `'` that a spreadsheet could take for the start of a cell.\n\n"
             + "A user reads its own accounts; another user's account is 404. Service accounts with scope read, operators and auditors read every account, "
@@ -51,12 +52,13 @@ public static class Statements
         var end = query.Time("to", to)?.UtcDateTime;
         var place = query.Cursor<StatementPlace>("cursor", cursor, StatementPlace.TryParse);
         var pageSize = query.PageSize(limit);
-        if (by is not null && !s_times.Contains(by))
-            query.Errors["by"] = [$"{Sent.Quoted(by)} was sent. Must be one of: {string.Join(", ", s_times)}."];
+        var isByEffect = by == ByEffect;
+        if (by is not (null or ByPosting or ByEffect))
+            query.Errors["by"] = [$"{Sent.Quoted(by)} was sent. Must be {ByPosting} or {ByEffect}."];
         if (start > end)
             query.Errors["from"] = [$"{Sent.Quoted(from!)} is after to."];
-        if (place?.End is { } ends && end is not null && end != ends)
-            query.Errors["cursor"] = ["Is of a statement with another end. Must be the nextCursor of the previous page, with the same from and to."];
+        if (place is { } sent && ((end is not null && end != sent.End) || isByEffect != sent.Known is not null))
+            query.Errors["cursor"] = ["Is of another statement. Must be the nextCursor of the previous page, with the same from, to and by."];
         foreach (var (name, value) in new[] { ("cursor", cursor), ("limit", limit) })
         {
             if (isCsv && value is not null)
@@ -76,17 +78,20 @@ public static class Statements
                 ? Problem.Invalid(context, new Dictionary<string, string[]> { [end is null ? "from" : "to"] = ["Must not be in the future."] })
                 : Problem.Of(context, StatusCodes.Status503ServiceUnavailable, "unavailable", "A transaction that is not decided yet may change this statement. Try again.");
         }
-        if (await statements.FindAsync(reader, id, start, end ?? place?.End, cancellationToken) is not { } statement)
+        var found = isByEffect
+            ? await statements.FindByEffectAsync(reader, id, start, end ?? place?.End, place?.Last, place?.Known, cancellationToken)
+            : await statements.FindAsync(reader, id, start, end ?? place?.End, cancellationToken);
+        if (found is not { } statement)
             return Problem.NotFound(context);
         var currency = (await catalog.GetAsync([statement.Currency], cancellationToken))[statement.Currency];
         if (isCsv)
             return new StatementCsv(statements, reader, statement, currency);
 
-        var entries = await statements.ReadAsync(reader, statement, place?.Last ?? statement.Start, pageSize + 1, cancellationToken);
+        var entries = await statements.ReadAsync(reader, statement, place?.Last ?? statement.Start, statement.Reached, pageSize + 1, cancellationToken);
         return TypedResults.Ok(new StatementPage(
             id, currency.Code, currency.FormatAmount(statement.Opening), currency.FormatAmount(statement.Closing),
             [.. entries.Take(pageSize).Select(entry => StatementEntryResponse.Of(entry, currency))],
-            entries.Count > pageSize ? new StatementPlace(statement.End, entries[pageSize - 1].Place).ToString() : null));
+            entries.Count > pageSize ? new StatementPlace(statement.End, statement.Known, entries[pageSize - 1].Place).ToString() : null));
     }
 
     // A service account has no accounts of its own, and staff look at any: both name an account by its id alone.
@@ -113,22 +118,34 @@ public static class Statements
 /// <summary>Marks an endpoint that answers CSV to clients that ask for it.</summary>
 internal sealed class AnswersCsv;
 
-/// <summary>A place in a statement.</summary>
-/// <param name="End">The time that the statement ends before, UTC.</param>
+/// <summary>A place in a statement. Times are UTC.</summary>
+/// <param name="End">The time that the statement ends before.</param>
+/// <param name="Known">By effect: the time that the entries of the statement were posted before. Null by posting.</param>
 /// <param name="Last">The last entry of the previous page.</param>
-internal readonly record struct StatementPlace(DateTime End, EntryPlace Last)
+internal readonly record struct StatementPlace(DateTime End, DateTime? Known, EntryPlace Last)
 {
-    /// <summary>The cursor that <see cref="TryParse"/> reads: both times in microseconds since 1970, and the number of the entry.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Microseconds(End)}.{Microseconds(Last.PostedAt)}.{Last.Id}");
+    /// <summary>The cursor that <see cref="TryParse"/> reads: times in microseconds since 1970, and the number of the entry.</summary>
+    public override string ToString() => Known is { } known
+        ? string.Create(CultureInfo.InvariantCulture, $"{Microseconds(End)}.{Microseconds(known)}.{Microseconds(Last.Time)}.{Microseconds(Last.PostedAt)}.{Last.Id}")
+        : string.Create(CultureInfo.InvariantCulture, $"{Microseconds(End)}.{Microseconds(Last.PostedAt)}.{Last.Id}");
 
     public static bool TryParse(string? text, out StatementPlace place)
     {
         place = default;
-        if (text?.Split('.') is not [var end, var postedAt, var id]
-            || !TryParseTime(end, out var endsAt) || !TryParseTime(postedAt, out var at) || at >= endsAt
-            || !long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+        if (text?.Split('.') is not { Length: 3 or 5 } parts || !long.TryParse(parts[^1], NumberStyles.None, CultureInfo.InvariantCulture, out var id))
             return false;
-        place = new(endsAt, new(at, number));
+        Span<DateTime> times = stackalloc DateTime[parts.Length - 1];
+        for (var i = 0; i < times.Length; i++)
+        {
+            if (!TryParseTime(parts[i], out times[i]))
+                return false;
+        }
+        var (end, postedAt) = (times[0], times[^1]);
+        DateTime? known = parts.Length == 5 ? times[1] : null;
+        var time = parts.Length == 5 ? times[2] : postedAt;
+        if (time >= end || time > postedAt || postedAt >= (known ?? end))
+            return false;
+        place = new(end, known, new(time, postedAt, id));
         return true;
     }
 
@@ -145,9 +162,9 @@ internal readonly record struct StatementPlace(DateTime End, EntryPlace Last)
     }
 }
 
-/// <summary>A page of an account's statement, in the order of posting. Amounts are in major units.</summary>
-/// <param name="OpeningBalance">The posted balance before the first entry of the period.</param>
-/// <param name="ClosingBalance">The posted balance after the last entry of the period, which may be on a later page.</param>
+/// <summary>A page of an account's statement, in the order of posting or of effect. Amounts are in major units.</summary>
+/// <param name="OpeningBalance">The balance before the first entry of the period.</param>
+/// <param name="ClosingBalance">The balance after the last entry of the period, which may be on a later page.</param>
 /// <param name="NextCursor">The cursor of the next page; null on the last page.</param>
 public sealed record StatementPage(
     Guid AccountId, string Currency, string OpeningBalance, string ClosingBalance, IReadOnlyList<StatementEntryResponse> Items, string? NextCursor);
@@ -155,7 +172,7 @@ public sealed record StatementPage(
 /// <summary>An entry of a statement.</summary>
 /// <param name="Kind">The kind of its transaction.</param>
 /// <param name="Amount">Major units; positive credits the account, negative debits it.</param>
-/// <param name="BalanceAfter">The account's posted balance after this entry, in major units.</param>
+/// <param name="BalanceAfter">The account's balance after this entry, in the order of the statement and in major units.</param>
 /// <param name="Reference">Of its transaction.</param>
 public sealed record StatementEntryResponse(
     Guid TransactionId,

@@ -30,8 +30,13 @@ public static class AuditTrail
     /// changed.
     /// </summary>
     /// <param name="read">Gets the row that the change returns.</param>
+    public static Task<bool> ChangeAsync(
+        HttpContext context, NpgsqlDataSource database, NpgsqlBatchCommand change, NpgsqlBatchCommand entry, Action<NpgsqlDataReader>? read = null) =>
+        ChangeAsync(context, database, change, () => entry, read);
+
+    /// <summary>The same with an entry that tells what the change returned.</summary>
     public static async Task<bool> ChangeAsync(
-        HttpContext context, NpgsqlDataSource database, NpgsqlBatchCommand change, NpgsqlBatchCommand entry, Action<NpgsqlDataReader>? read = null)
+        HttpContext context, NpgsqlDataSource database, NpgsqlBatchCommand change, Func<NpgsqlBatchCommand> entry, Action<NpgsqlDataReader>? read)
     {
         await using var connection = await database.OpenConnectionAsync(CancellationToken.None);
         await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
@@ -45,7 +50,7 @@ public static class AuditTrail
         }
         if (change.RecordsAffected == 0)
             return false;
-        await using (var audit = new NpgsqlBatch(connection, transaction) { BatchCommands = { entry } })
+        await using (var audit = new NpgsqlBatch(connection, transaction) { BatchCommands = { entry() } })
             await audit.ExecuteNonQueryAsync(CancellationToken.None);
         await transaction.CommitAsync(CancellationToken.None);
         return true;

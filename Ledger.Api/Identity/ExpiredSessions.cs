@@ -7,15 +7,14 @@ namespace Ledger.Api.Identity;
 /// Deletes expired sessions with their refresh tokens, and counts of failed logins that are a day old, once a minute. One API process
 /// at a time does so, and each statement deletes a limited number of rows, so that logins and refreshes do not wait.
 /// </summary>
-public sealed partial class ExpiredSessions(NpgsqlDataSource database, TimeProvider clock, ILogger<ExpiredSessions> logger) : BackgroundService
+public sealed class ExpiredSessions(NpgsqlDataSource database, TimeProvider clock, ILogger<ExpiredSessions> logger)
+    : PeriodicService("Deleting expired sessions", TimeSpan.FromMinutes(1), clock, logger)
 {
     /// <summary>The largest number of rows that one statement deletes.</summary>
     public const int Limit = 1_000;
 
     // Of all advisory locks of the database: "expired" in ASCII.
     private const long Lock = 0x65_78_70_69_72_65_64;
-
-    private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
     // The tokens of a session first: otherwise their foreign key deletes all of them, and a session has thousands, in one statement.
     // statement_timestamp(), unlike clock_timestamp(), can be searched in an index. A row that another transaction has locked is in use.
@@ -40,8 +39,6 @@ public sealed partial class ExpiredSessions(NpgsqlDataSource database, TimeProvi
         """,
     ];
 
-    private readonly OnceAMinute _failures = new(clock);
-
     /// <summary>Deletes up to <see cref="Limit"/> rows of each table in one transaction, unless another process is doing so.</summary>
     /// <returns>Whether there may be more.</returns>
     public async Task<bool> DeleteSomeAsync(CancellationToken cancellationToken)
@@ -61,34 +58,10 @@ public sealed partial class ExpiredSessions(NpgsqlDataSource database, TimeProvi
         return deletions.Exists(deletion => deletion.RecordsAffected == Limit);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task RunAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(Interval, clock);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-                await TryDeleteAsync(stoppingToken);
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        while (await DeleteSomeAsync(stoppingToken))
         {
         }
     }
-
-    private async Task TryDeleteAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            while (await DeleteSomeAsync(cancellationToken))
-            {
-            }
-        }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException)
-        {
-            if (_failures.IsDue(Connections.ReasonOf(e)))
-                LogUndeleted(Connections.ReasonOf(e));
-        }
-    }
-
-    [LoggerMessage(LogLevel.Warning, "Expired sessions cannot be deleted from PostgreSQL: {Reason}")]
-    private partial void LogUndeleted(string reason);
 }

@@ -10,23 +10,19 @@ namespace Ledger.Api.Identity;
 /// What access tokens claim and no longer holds: revoked sessions, whose tokens are refused before they expire, and roles that were
 /// taken away. Each API process reads both once a second, so that requests need no database; its own revocations take effect at once.
 /// </summary>
-public sealed partial class Revocations(
-    NpgsqlDataSource database, TimeProvider clock, IOptions<IdentitySettings> settings, ILogger<Revocations> logger) : BackgroundService
+public sealed class Revocations(
+    NpgsqlDataSource database, TimeProvider clock, IOptions<IdentitySettings> settings, ILogger<Revocations> logger)
+    : PeriodicService("Reading the revoked sessions and roles", TimeSpan.FromSeconds(1), clock, logger)
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
-
     // A revocation becomes visible after its time, at its commit, so each read overlaps the last one.
     private static readonly TimeSpan Overlap = TimeSpan.FromSeconds(30);
 
     // After this long without a read, all tokens are refused: one may be revoked. Restarts of PostgreSQL are shorter.
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(30);
 
-    private static readonly TimeSpan ForgettingInterval = TimeSpan.FromMinutes(1);
-
     // By session, the time of its revocation. Entries are removed once all access tokens of the session have expired.
     private readonly ConcurrentDictionary<Guid, DateTime> _sessions = new();
     private readonly TimeSpan _lifetime = TimeSpan.FromSeconds(settings.Value.AccessTokenSeconds) + Overlap;
-    private readonly OnceAMinute _failures = new(clock);
     private volatile StaffAtATime _staff = new(DateTime.MinValue, FrozenDictionary<Guid, CallerRoles>.Empty);
     private DateTime _last;
     private long _readAt;
@@ -35,7 +31,7 @@ public sealed partial class Revocations(
     /// <exception cref="TimeoutException">The last read is more than 30 s ago, because PostgreSQL does not answer.</exception>
     public bool Contains(Guid session)
     {
-        if (Volatile.Read(ref _readAt) is var readAt && (readAt == 0 || clock.GetElapsedTime(readAt) > MaxAge))
+        if (Volatile.Read(ref _readAt) is var readAt && (readAt == 0 || Clock.GetElapsedTime(readAt) > MaxAge))
             throw new TimeoutException("The revoked sessions could not be read from PostgreSQL for too long.");
         return _sessions.ContainsKey(session);
     }
@@ -47,72 +43,44 @@ public sealed partial class Revocations(
         roles == CallerRoles.None || _staff is var staff && at > staff.At ? roles : roles & staff.Roles.GetValueOrDefault(user);
 
     /// <summary>Adds a session that this process has just revoked.</summary>
-    public void Add(Guid session) => _sessions[session] = clock.GetUtcNow().UtcDateTime;
+    public void Add(Guid session) => _sessions[session] = Clock.GetUtcNow().UtcDateTime;
 
     /// <summary>Reads the revocations before the server takes requests.</summary>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        await TryReadAsync(cancellationToken);
+        await TryRunAsync(cancellationToken);
         await base.StartAsync(cancellationToken);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task RunAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(Interval, clock);
-        var forgottenAt = clock.GetTimestamp();
-        try
+        var startedAt = Clock.GetTimestamp();
+        await using var batch = database.CreateBatch();
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(
+            "select id, revoked_at from identity.sessions where revoked_at > greatest($1, clock_timestamp() - $2) order by revoked_at")
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
+            Parameters =
             {
-                await TryReadAsync(stoppingToken);
-                if (clock.GetElapsedTime(forgottenAt) > ForgettingInterval)
-                {
-                    forgottenAt = clock.GetTimestamp();
-                    Forget();
-                }
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+                new NpgsqlParameter<DateTime> { TypedValue = DateTime.SpecifyKind(_last == default ? default : _last - Overlap, DateTimeKind.Utc) },
+                new NpgsqlParameter<TimeSpan> { TypedValue = _lifetime },
+            },
+        });
+        // statement_timestamp() is before the statement's snapshot, so the rows are at least as new as it says.
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("""
+            select statement_timestamp(), s.user_id, s.names
+            from (select) one left join (
+                select ur.user_id, array_agg(r.name) as names
+                from identity.user_roles ur join identity.roles r on r.id = ur.role_id group by ur.user_id) s on true
+            """));
+        await using (var reader = await batch.ExecuteReaderAsync(stoppingToken))
         {
+            while (await reader.ReadAsync(stoppingToken))
+                _sessions[reader.GetGuid(0)] = _last = reader.GetDateTime(1);
+            await reader.NextResultAsync(stoppingToken);
+            _staff = await ReadStaffAsync(reader, stoppingToken);
         }
-    }
-
-    private async Task TryReadAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            var startedAt = clock.GetTimestamp();
-            await using var batch = database.CreateBatch();
-            batch.BatchCommands.Add(new NpgsqlBatchCommand(
-                "select id, revoked_at from identity.sessions where revoked_at > greatest($1, clock_timestamp() - $2) order by revoked_at")
-            {
-                Parameters =
-                {
-                    new NpgsqlParameter<DateTime> { TypedValue = DateTime.SpecifyKind(_last == default ? default : _last - Overlap, DateTimeKind.Utc) },
-                    new NpgsqlParameter<TimeSpan> { TypedValue = _lifetime },
-                },
-            });
-            // statement_timestamp() is before the statement's snapshot, so the rows are at least as new as it says.
-            batch.BatchCommands.Add(new NpgsqlBatchCommand("""
-                select statement_timestamp(), s.user_id, s.names
-                from (select) one left join (
-                    select ur.user_id, array_agg(r.name) as names
-                    from identity.user_roles ur join identity.roles r on r.id = ur.role_id group by ur.user_id) s on true
-                """));
-            await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
-            {
-                while (await reader.ReadAsync(cancellationToken))
-                    _sessions[reader.GetGuid(0)] = _last = reader.GetDateTime(1);
-                await reader.NextResultAsync(cancellationToken);
-                _staff = await ReadStaffAsync(reader, cancellationToken);
-            }
-            Volatile.Write(ref _readAt, startedAt);
-        }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException)
-        {
-            if (_failures.IsDue(Connections.ReasonOf(e)))
-                LogUnreadable(Connections.ReasonOf(e));
-        }
+        Volatile.Write(ref _readAt, startedAt);
+        Forget();
     }
 
     private static async Task<StaffAtATime> ReadStaffAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
@@ -130,7 +98,7 @@ public sealed partial class Revocations(
 
     private void Forget()
     {
-        var oldest = clock.GetUtcNow().UtcDateTime - _lifetime;
+        var oldest = Clock.GetUtcNow().UtcDateTime - _lifetime;
         foreach (var (session, revokedAt) in _sessions)
         {
             if (revokedAt < oldest)
@@ -140,7 +108,4 @@ public sealed partial class Revocations(
 
     /// <summary>The users with roles, as they were at a time of PostgreSQL's clock.</summary>
     private sealed record StaffAtATime(DateTime At, FrozenDictionary<Guid, CallerRoles> Roles);
-
-    [LoggerMessage(LogLevel.Warning, "The revoked sessions cannot be read from PostgreSQL: {Reason}")]
-    private partial void LogUnreadable(string reason);
 }

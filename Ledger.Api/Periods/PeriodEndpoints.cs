@@ -11,7 +11,7 @@ using Npgsql;
 
 namespace Ledger.Api.Periods;
 
-/// <summary>Until when the books are closed: nothing takes effect before that any more.</summary>
+/// <summary>The time until which the books are closed: no transaction takes effect before it.</summary>
 public static class PeriodEndpoints
 {
     private static readonly TimeSpan HorizonPatience = TimeSpan.FromSeconds(2);
@@ -22,7 +22,7 @@ public static class PeriodEndpoints
             .WithSummary("Get the time until which the books are closed");
         routes.MapAdministration(Policies.Operator).MapPut("/periods", CloseAsync).WithName("CloseBooks")
             .WithSummary("Close the books until a time in the past")
-            .WithDescription("No transaction takes effect before `closedUntil` any more: later ones that say so are rejected with `period_closed`. The time only moves forward: 409 `closed_until_later`.")
+            .WithDescription("Later transactions that would take effect before `closedUntil` are rejected with `period_closed`. The time only moves forward: an earlier one gets 409 `closed_until_later`.")
             .ProducesProblem(StatusCodes.Status400BadRequest).ProducesProblem(StatusCodes.Status409Conflict).ProducesProblem(StatusCodes.Status503ServiceUnavailable);
     }
 
@@ -40,7 +40,7 @@ public static class PeriodEndpoints
         if (query.Errors.Count > 0)
             return Problem.Invalid(context, query.Errors);
         var time = until!.Value.UtcDateTime;
-        // What is posted at a time takes effect then: only a time before which nothing more is posted can be closed.
+        // A plain transaction takes effect when it is posted, so only a time before which nothing more is posted can be closed.
         if (await horizon.ReachAsync(time, HorizonPatience, context.RequestAborted) is not HorizonResult.Final and var reached)
         {
             return reached == HorizonResult.Future
@@ -65,6 +65,6 @@ public static class PeriodEndpoints
 /// <summary>Closes the books.</summary>
 public sealed record PeriodsRequest([property: Description("An RFC 3339 time, not in the future.")] string? ClosedUntil);
 
-/// <summary>Until when the books are closed.</summary>
+/// <summary>The time until which the books are closed.</summary>
 /// <param name="ClosedUntil">Null if no period was closed yet.</param>
 public sealed record PeriodsResponse(DateTime? ClosedUntil);

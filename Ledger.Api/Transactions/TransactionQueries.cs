@@ -81,7 +81,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         return transaction;
     }
 
-    /// <summary>The transaction that a caller who may move everybody's money wants to reverse; null if there is none of this id.</summary>
+    /// <summary>A transaction to reverse, for callers that move other users' money; null if there is none of this id.</summary>
     public async Task<ReversalTarget?> FindTargetAsync(Guid caller, Guid id, CancellationToken cancellationToken)
     {
         await using var reader = await database.ReadForAsync(
@@ -157,30 +157,19 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
         AddPlace(list.Parameters, filter);
         AddFilter(list.Parameters, filter, limit);
         var search = Search(list.Parameters, filter);
-        var time = ColumnOf(filter.By);
         // Posted transactions by the entries of each account, and rejected ones by their owner: each index scan ends when the page is
         // full, and does not start if the filter excludes its status.
         var walk = $"""
             (select e.id, e.decided_at
             from ledger.accounts a
-            cross join lateral (
-                select t.id, e.posted_at as decided_at
-                from ledger.entries e
-                cross join lateral (
-                    select t.id from ledger.transactions t
-                    where t.id = e.transaction_id {Filter(time ?? "e.posted_at")} {search} offset 0) t
-                where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
-                    and ($6::text is null or $6 = 'posted')
-                    {(time is null ? "and ($7::timestamptz is null or e.posted_at >= $7) and ($8::timestamptz is null or e.posted_at < $8)" : "")}
-                    {(filter.Reference is null ? "" : "and (select ledger.is_common_reference($10))")}
-                order by e.posted_at desc, e.transaction_id desc limit $9) e
+            cross join lateral ({WalkOf(filter, search)}) e
             where a.owner_id = $1 and a.kind = 'user' and ($4::text is null or a.currency = $4))
             union
             (select t.id, t.decided_at
             from ledger.transactions t
             where t.owner_id = $1 and t.status <> 'posted' and (t.decided_at, t.id) < ($2, $3)
                 and ($6::text is null or $6 = t.status)
-                {Filter(time ?? "t.decided_at")} {search}
+                {Filter} {TimeOf(filter)} {search}
             order by t.decided_at desc, t.id desc limit $9)
             """;
         // By its own index: metadata of the owner's, and a reference that few transactions have. The planner does not choose, because
@@ -191,7 +180,7 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
             where (t.decided_at, t.id) < ($2, $3) and ($6::text is null or $6 = t.status)
                 and (t.owner_id = $1 or t.account_ids && array(select a.id from ledger.accounts a where a.owner_id = $1 and a.kind = 'user'))
                 {(filter.Metadata is null ? "and not (select ledger.is_common_reference($10))" : "")}
-                {Filter(time ?? "t.decided_at")} {search}
+                {Filter} {TimeOf(filter)} {search}
             order by t.decided_at desc, t.id desc limit $9)
             """;
         var sources = filter.Metadata is not null ? found
@@ -217,25 +206,57 @@ public sealed class TransactionQueries(NpgsqlDataSource database)
             select {TransactionReader.Columns}
             from ledger.transactions t
             where $1::uuid is null and (t.decided_at, t.id) < ($2, $3) and ($6::text is null or $6 = t.status)
-                {Filter(ColumnOf(filter.By) ?? "t.decided_at")} {Search(list.Parameters, filter)}
+                {Filter} {TimeOf(filter)} {Search(list.Parameters, filter)}
             order by t.decided_at desc, t.id desc limit $9
             """;
         return list;
     }
 
-    // The column of a time; null for the time of posting, in whose order the list is: by it, from and to bound the index scans.
-    private static string? ColumnOf(TransactionTime time) => time switch
+    // The posted transactions of account a, the newest first. An account has one transaction at a time, so that the entries of one are
+    // neighbours in the primary key, and the first of them stands for it.
+    private static string WalkOf(TransactionFilter filter, string search)
     {
-        TransactionTime.Posted => null,
-        TransactionTime.Created => "t.created_at",
-        _ => throw new ArgumentOutOfRangeException(nameof(time), time, "The list knows no such time."),
-    };
+        if (filter is { From: null, To: null } || filter.By == TransactionTime.Created)
+            return Walk("ledger.entries", filter is { From: null, To: null } ? "" : Between("t.created_at"), "");
+        if (filter.By == TransactionTime.Posted)
+            return Walk("ledger.entries", "", Between("e.posted_at"));
+        // Most entries take effect when they are posted. The others have an index of their own, which "offset 0" makes the planner use.
+        return $"""
+            select * from ({Walk("ledger.entries", "", "and e.effective_at is null " + Between("e.posted_at"))}) plain
+            union all
+            select * from ({Walk($"(select * from ledger.entries e where e.account_id = a.id {Between("e.effective_at")} offset 0)", "", "")}) late
+            """;
 
-    private static string Filter(string time) => $"""
+        string Walk(string entries, string ofTransaction, string ofEntry) => $"""
+            select distinct on (e.posted_at) t.id, e.posted_at as decided_at
+            from {entries} e
+            cross join lateral (
+                select t.id from ledger.transactions t
+                where t.id = e.transaction_id {Filter} {ofTransaction} {search} offset 0) t
+            where e.account_id = a.id and (e.posted_at, e.transaction_id) < ($2, $3)
+                and ($6::text is null or $6 = 'posted')
+                {ofEntry}
+                {(filter.Reference is null ? "" : "and (select ledger.is_common_reference($10))")}
+            order by e.posted_at desc, e.id desc limit $9
+            """;
+    }
+
+    private const string Filter = """
         and ($4::text is null or t.currency = $4)
         and ($5::text is null or t.kind = $5)
-        and ($7::timestamptz is null or {time} >= $7)
-        and ($8::timestamptz is null or {time} < $8)
+        """;
+
+    private static string TimeOf(TransactionFilter filter) => filter is { From: null, To: null } ? "" : Between(filter.By switch
+    {
+        TransactionTime.Posted => "t.decided_at",
+        TransactionTime.Created => "t.created_at",
+        // What is not posted never takes effect.
+        TransactionTime.Effective => "case when t.status = 'posted' then coalesce(t.effective_at, t.decided_at) end",
+        _ => throw new ArgumentOutOfRangeException(nameof(filter), filter.By, "The list knows no such time."),
+    });
+
+    private static string Between(string time) => $"""
+        and {time} >= coalesce($7::timestamptz, '-infinity') and {time} < coalesce($8::timestamptz, 'infinity')
         """;
 
     // Conditions that a request does not use are not in the statement, so that the planner finds the index of those that it does.
@@ -349,12 +370,14 @@ public enum TransactionTime
     Posted,
     /// <summary>When the API accepted it.</summary>
     Created,
+    /// <summary>When it takes effect. What is not posted takes none.</summary>
+    Effective,
 }
 
 /// <summary>The names of times in URLs.</summary>
 internal static class TransactionTimes
 {
-    public static string[] Names { get; } = ["posted", "created"];
+    public static string[] Names { get; } = ["posted", "created", "effective"];
 
     public static bool TryParse(string? name, out TransactionTime time)
     {
@@ -362,6 +385,7 @@ internal static class TransactionTimes
         {
             "posted" => (true, TransactionTime.Posted),
             "created" => (true, TransactionTime.Created),
+            "effective" => (true, TransactionTime.Effective),
             _ => (false, default),
         };
         return known;

@@ -22,7 +22,7 @@ internal sealed class Batch(int capacity)
         rejection, available, rejection_index, digest
         """;
     private const string FurtherColumns = ", details, effective_at, reverses, hold_id";
-    private static readonly string PlainInsert = InsertOf(PlainColumns, 17);
+    private static readonly string PlainInsert = InsertOf(PlainColumns, 19);
 
     /// <summary>A command that this batch decides.</summary>
     public void Add(Command command, Transaction outcome)
@@ -97,7 +97,7 @@ internal sealed class Batch(int capacity)
         if (_outcomes.Count == 0)
             return;
 
-        var insert = new NpgsqlBatchCommand(_hasFurther ? InsertOf(PlainColumns + FurtherColumns, 21) : PlainInsert)
+        var insert = new NpgsqlBatchCommand(_hasFurther ? InsertOf(PlainColumns + FurtherColumns, 23) : PlainInsert)
         {
             Parameters =
             {
@@ -107,7 +107,9 @@ internal sealed class Batch(int capacity)
                 Column(_outcomes, t => t.PrincipalId),
                 Column(_outcomes, t => t.OwnerId),
                 Column(_outcomes, t => t.RecipientId),
-                Column(_outcomes, AccountsOf),
+                Column(_outcomes, t => HasTwoAccounts(t) ? t.Entries[0].AccountId : (Guid?)null),
+                Column(_outcomes, t => HasTwoAccounts(t) ? t.Entries[1].AccountId : (Guid?)null),
+                Column(_outcomes, t => HasTwoAccounts(t) ? null : AccountsOf(t)),
                 Column(_outcomes, t => t.Currency),
                 Column(_outcomes, t => t.Amount.MinorUnits),
                 Column(_outcomes, t => t.Reference),
@@ -130,13 +132,18 @@ internal sealed class Batch(int capacity)
         batch.BatchCommands.Add(insert);
     }
 
+    // unnest takes arrays of arrays apart. Two accounts, the usual number, go as two columns, and any other number as the text of an
+    // array: {id,id,id}.
     private static string InsertOf(string columns, int count) => $"""
         insert into ledger.transactions ({columns})
-        select {columns.Replace("account_ids", "account_ids::uuid[]", StringComparison.Ordinal)}
-        from unnest({string.Join(", ", Enumerable.Range(1, count).Select(i => $"${i}"))}) t({columns})
+        select {columns.Replace("account_ids", "case when account_ids is null then array[first_id, second_id] else account_ids::uuid[] end", StringComparison.Ordinal)}
+        from unnest({string.Join(", ", Enumerable.Range(1, count).Select(i => $"${i}"))})
+            t({columns.Replace("account_ids", "first_id, second_id, account_ids", StringComparison.Ordinal)})
         """;
 
-    // unnest takes arrays of arrays apart, so that each array goes as its text: {id,id}.
+    private static bool HasTwoAccounts(Transaction transaction) =>
+        transaction.Entries is [var first, var second] && first.AccountId != second.AccountId;
+
     private static string AccountsOf(Transaction transaction)
     {
         if (transaction.Entries.Count == 0)

@@ -58,9 +58,10 @@ internal sealed class Book
     /// <summary>Whether the command's principal may send it: it moves its own money, or may move other users' by a role or scope.</summary>
     public bool MayMove(Command command) => !IsForMovers(command) || (_movers?.Contains(command.PrincipalId) ?? false);
 
-    // Commands of another caller than the owner, and those that users do not send for themselves.
+    // Commands of another caller than the owner, and commands that users do not send for themselves.
     private static bool IsForMovers(Command command) =>
-        command.PrincipalId != command.OwnerId || PlanCompiler.HasMovementsOfItsOwn(command.Kind) || command.Terms?.EffectiveAt is not null;
+        command.PrincipalId != command.OwnerId || command.Terms?.EffectiveAt is not null
+        || command.Kind is TransactionKind.Journal or TransactionKind.Exchange or TransactionKind.Reversal;
 
     /// <summary>Makes a decision known to the commands behind it in the same batch.</summary>
     public void Remember(Command command, Transaction outcome)
@@ -110,7 +111,7 @@ internal sealed class Book
             account.IsUnlimited && (amount < 0 ? account.Posted < -Judge.BalanceLimit - amount : account.Posted > Judge.BalanceLimit - amount);
     }
 
-    /// <summary>No entry takes effect before this time.</summary>
+    /// <summary>The time until which the books are closed: no entry takes effect before it.</summary>
     public DateTime ClosedUntil => _references?.ClosedUntil ?? DateTime.MinValue;
 
     /// <summary>The transaction that a reversal names; null if there is none.</summary>
@@ -141,7 +142,7 @@ internal sealed class Book
     }
 
     /// <param name="shard">The settlement shard of every currency; null reads all of them.</param>
-    /// <param name="recipients">Recipients that are accounts, or nothing, and no users.</param>
+    /// <param name="recipients">Ids of recipients that are not users: of accounts, or of nothing.</param>
     public static async Task<Book> LockAsync(
         NpgsqlConnection connection, IReadOnlyList<Command> commands, int? shard, IReadOnlyCollection<Guid> recipients, CancellationToken cancellationToken)
     {
@@ -342,7 +343,8 @@ internal sealed class Book
         return read;
     }
 
-    // Behind the accounts' locks: of two reversals of one transaction, the second one waits there, and sees the first one here.
+    // This reads after the accounts are locked: of two reversals of one transaction, the second one waits for the locks, and sees the
+    // first one here.
     private static void AddReferences(NpgsqlBatch batch, References references, int shard)
     {
         batch.BatchCommands.Add(new NpgsqlBatchCommand("select currency, id, posted from ledger.accounts where currency = any ($1) and shard = $2 and kind = 'exchange'")
@@ -372,11 +374,11 @@ internal sealed class Book
             _reversed.Add(reader.GetGuid(0));
     }
 
-    /// <summary>The recipients of transfers that are no users: accounts, or nothing.</summary>
+    /// <summary>The ids of recipients of transfers that are not users: of accounts, or of nothing.</summary>
     public HashSet<Guid> RecipientsBesideUsers(IReadOnlyList<Command> commands)
     {
         var others = new HashSet<Guid>();
-        // Every recipient with a main account is a user.
+        // The owner of each missing main account was found, so that each recipient is a user.
         if (_newOwners.Count == _missingOwners)
             return others;
         foreach (var command in commands)
@@ -390,7 +392,7 @@ internal sealed class Book
     private async Task ReadOwnersOfMissingAccountsAsync(
         NpgsqlConnection connection, (Guid Owner, string Currency)[] wanted, CancellationToken cancellationToken)
     {
-        // References may have brought main accounts that are not among the wanted ones.
+        // Accounts that are locked by their ids may be main accounts that are not among the wanted ones.
         if (_references is null ? _accountOf.Count == wanted.Length : Array.TrueForAll(wanted, _accountOf.ContainsKey))
             return;
 

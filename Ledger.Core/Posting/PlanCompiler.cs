@@ -32,8 +32,8 @@ internal static class PlanCompiler
         return rejection;
     }
 
-    /// <summary>Whether the amounts of the kind's movements may differ from the transaction's.</summary>
-    public static bool HasMovementsOfItsOwn(TransactionKind kind) =>
+    /// <summary>Whether the amounts of the kind's movements may differ from the amount of the transaction.</summary>
+    public static bool HasAmountsOfItsOwn(TransactionKind kind) =>
         kind is TransactionKind.Journal or TransactionKind.Exchange or TransactionKind.Reversal;
 
     private static Rejection? CompilePayment(Command command, Book book, Span<Movement> movements, ref int count)
@@ -95,7 +95,7 @@ internal static class PlanCompiler
         if (book.IsReversed(id))
             return new Rejection(RejectionCodes.AlreadyReversed);
 
-        // The last movement first: what one movement brought and the next one spent goes back the same way.
+        // The last movement first: money that one movement brought and the next one spent goes back the same way.
         for (var i = original.Entries.Count - 2; i >= 0; i -= 2)
         {
             var (debit, credit) = (original.Entries[i], original.Entries[i + 1]);
@@ -131,7 +131,7 @@ internal static class PlanCompiler
         return account != Book.NoAccount && book.Accounts[account].OwnerId == owner && book.Accounts[account].Currency == currency ? account : Book.NoAccount;
     }
 
-    // The id of a user or of an account.
+    // A recipient's id is that of a user or of an account.
     private static int RecipientAccount(Guid recipient, string currency, Book book)
     {
         var main = book.AccountOf(recipient, currency);

@@ -48,8 +48,8 @@ public sealed class PostingEngine
         var book = await Book.LockAsync(connection, commands, shard, [], cancellationToken);
         if (book.RecipientsBesideUsers(commands) is { Count: > 0 } recipients)
         {
-            // Accounts are locked in one order, so that these cannot be locked behind the others: the batch begins anew. Only transfers
-            // to an account, or to nothing, cost this.
+            // Accounts are locked in one order, so these cannot be locked after the others: the batch begins anew. Only transfers to an
+            // account, or to an id of nothing, cost this.
             await transaction.RollbackAsync(cancellationToken);
             await using var again = await connection.BeginTransactionAsync(cancellationToken);
             return await DecideAsync(connection, await Book.LockAsync(connection, commands, shard, recipients, cancellationToken), commands, cancellationToken);
@@ -116,16 +116,17 @@ public sealed class PostingEngine
         foreach (ref readonly var change in _undo.Since(mark))
             book.Accounts[change.Account].LastPostedAt = time;
         outcome = outcome with { Status = TransactionStatus.Posted, Entries = EntriesOf(_undo.Since(mark), book.Accounts) };
-        // A transfer to an account is one to its owner.
+        // A transfer to an account names the owner as its recipient.
         return command.RecipientId is { } recipient && book.AccountById(recipient) is var account and not Book.NoAccount
             ? outcome with { RecipientId = book.Accounts[account].OwnerId }
             : outcome;
     }
 
-    // Where the transaction's amount is not the movement's, a rejection says which amount was too much; only a journal's client knows its movements.
+    // Where the amounts of the movements are not that of the transaction, a rejection says which amount was too large. Its place means
+    // something to the client of a journal only.
     private Rejection Describe(Rejection rejection, Command command, Book book)
     {
-        if (!PlanCompiler.HasMovementsOfItsOwn(command.Kind))
+        if (!PlanCompiler.HasAmountsOfItsOwn(command.Kind))
             return rejection;
         var index = rejection.Index ?? 0;
         var movement = _movements[index];

@@ -4,8 +4,9 @@ using Npgsql;
 namespace Ledger.Core.Posting;
 
 /// <summary>
-/// What the commands of a batch refer to beyond their owners' main accounts. It is read before the accounts are locked, because it says
-/// which accounts to lock. A batch of plain commands has none.
+/// What commands of a batch need beside the main accounts of their users: house accounts, accounts by their ids, transactions to reverse,
+/// and the time until which the books are closed. It is read before the accounts are locked, because it says which accounts to lock. A
+/// batch of plain commands has no references.
 /// </summary>
 internal sealed class References
 {
@@ -24,17 +25,18 @@ internal sealed class References
     /// <summary>The transactions that are to be reversed.</summary>
     public IReadOnlyCollection<Guid> Reversed => _reversed;
 
-    /// <summary>No entry takes effect before this time. It does not move before this batch has ended.</summary>
+    /// <summary>The time until which the books are closed. A lock keeps it where it is until the batch ends.</summary>
     public DateTime ClosedUntil { get; private set; } = DateTime.MinValue;
 
+    /// <summary>The id of a house account; null if there is none of this name and currency.</summary>
     public Guid? House(string name, string currency) => _houses.TryGetValue((name, currency), out var id) ? id : null;
 
     /// <summary>The transaction that a reversal names; null if there is none.</summary>
     public Transaction? Original(Guid id) => _originals.GetValueOrDefault(id);
 
-    /// <summary>Notes what a command refers to.</summary>
-    /// <param name="main">Gets the main accounts that it needs.</param>
-    /// <param name="currencies">Gets the currencies that it moves.</param>
+    /// <summary>Adds the references of a command.</summary>
+    /// <param name="main">Receives the main accounts that the command needs.</param>
+    /// <param name="currencies">Receives the currencies that the command moves.</param>
     public void Add(Command command, CommandTerms terms, HashSet<(Guid Owner, string Currency)> main, HashSet<string> currencies)
     {
         _hasEffect |= terms.EffectiveAt is not null;
@@ -58,8 +60,8 @@ internal sealed class References
         }
     }
 
-    /// <summary>Reads what was noted.</summary>
-    /// <param name="currencies">Gets the currencies that reversals move.</param>
+    /// <summary>Reads the added references from the database.</summary>
+    /// <param name="currencies">Receives the currencies that reversals move.</param>
     public async Task ReadAsync(NpgsqlConnection connection, HashSet<string> currencies, CancellationToken cancellationToken)
     {
         if (_houseNames.Count > 0 || _hasEffect)
@@ -82,10 +84,10 @@ internal sealed class References
         }
     }
 
-    /// <summary>Whether an entry stands on a shard. A reversal moves money on the shard of its own batch.</summary>
+    /// <summary>Whether an entry stands on a shard. A reversal uses the shard of its own batch instead.</summary>
     public static bool IsOnShard(in Entry entry) => entry.BalanceAfter is null;
 
-    /// <summary>Whether a transaction's shards are those of the exchange; otherwise they are those of settlement.</summary>
+    /// <summary>Whether a transaction's shards belong to the exchange; otherwise they belong to settlement.</summary>
     public static bool IsExchange(Transaction transaction) => transaction.Kind == TransactionKind.Exchange.Name();
 
     private void Add(PostingEnd end, string currency, HashSet<(Guid Owner, string Currency)> main)

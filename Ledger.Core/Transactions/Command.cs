@@ -54,7 +54,7 @@ public sealed record Command
     /// <summary>The client's Idempotency-Key, 1 to 255 characters.</summary>
     public string? IdempotencyKey { get; init; }
 
-    /// <summary>What only some commands say; null on a plain deposit, withdrawal or transfer.</summary>
+    /// <summary>The fields that only some commands have; null on a plain deposit, withdrawal or transfer.</summary>
     public CommandTerms? Terms { get; init; }
 
     /// <summary>When the API accepted it: UTC, whole microseconds, as PostgreSQL stores them.</summary>
@@ -77,7 +77,7 @@ public enum TransactionKind
     /// <summary>From the owner to another user.</summary>
     [JsonStringEnumMemberName("transfer")]
     Transfer,
-    /// <summary>Up to 64 postings between any accounts.</summary>
+    /// <summary>1 to 64 postings between any accounts.</summary>
     [JsonStringEnumMemberName("journal")]
     Journal,
     /// <summary>The owner's money in one currency for money in another one.</summary>

@@ -3,7 +3,7 @@ using Ledger.Core.Currencies;
 
 namespace Ledger.Core.Transactions;
 
-/// <summary>What only some commands say, apart from the command so that a plain one stays small.</summary>
+/// <summary>The fields that only some commands have. They are apart from the command so that a plain command stays small.</summary>
 public sealed record CommandTerms
 {
     /// <summary>The account that a withdrawal or transfer debits; null for the owner's main account.</summary>
@@ -12,10 +12,10 @@ public sealed record CommandTerms
     /// <summary>When the transaction takes effect: UTC, whole microseconds; null for the time at which it is posted.</summary>
     public DateTime? EffectiveAt { get; init; }
 
-    /// <summary>What a journal posts, 1 to 64 postings, judged in order.</summary>
+    /// <summary>The postings of a journal, 1 to 64, judged in order.</summary>
     public IReadOnlyList<JournalPosting>? Postings { get; init; }
 
-    /// <summary>What an exchange gives its owner for the command's amount.</summary>
+    /// <summary>The amount that the owner of an exchange gets for the command's amount.</summary>
     public Money? Buy { get; init; }
 
     /// <summary>The rate that the two amounts of an exchange state, in major units.</summary>

@@ -43,7 +43,8 @@ public static class RequestHash
         return [Version, .. SHA256.HashData(fields.Written)];
     }
 
-    // Behind an absent field: no metadata has an absent name, so that neither can be taken for the other. The rate follows from the amounts.
+    // An absent field stands first: no name of metadata is absent, so that terms and metadata cannot be taken for each other. The rate
+    // follows from the amounts.
     private static void Write(CanonicalWriter fields, CommandTerms terms)
     {
         fields.Write((string?)null);

@@ -9,7 +9,7 @@ public sealed record Transaction
     /// <summary>UUIDv7, the command's.</summary>
     public required Guid Id { get; init; }
 
-    /// <summary>What the command does, by its name in <c>ledger.kinds</c>: also one that this version does not know.</summary>
+    /// <summary>What the command does, by its name in the database: also one that this version does not know.</summary>
     public required string Kind { get; init; }
 
     public required TransactionStatus Status { get; init; }
@@ -102,7 +102,7 @@ public readonly record struct Entry(Guid AccountId, Guid? OwnerId, Money Amount,
 /// <param name="Code">One of <see cref="RejectionCodes"/>.</param>
 /// <param name="Available">What the debited account had available, in minor units, if that was too little.</param>
 /// <param name="Index">The place of the posting that could not be made, from 0; null where the command is no journal.</param>
-/// <param name="Required">What the debited account had to have, where that is not the transaction's amount.</param>
+/// <param name="Required">The amount that the debited account had to have available, where that is not the transaction's amount.</param>
 public readonly record struct Rejection(string Code, long? Available = null, int? Index = null, Money? Required = null);
 
 /// <summary>The reasons that a command can be rejected for, as clients see them in <c>code</c>. Never renamed.</summary>
@@ -119,10 +119,10 @@ public static class RejectionCodes
     public const string AccountUnknown = "account_unknown";
     /// <summary>Both ends of a movement are the same account.</summary>
     public const string SameAccount = "same_account";
-    /// <summary>Only a posted transaction that is no reversal can be reversed.</summary>
+    /// <summary>The transaction is not posted, or is a reversal itself.</summary>
     public const string NotReversible = "not_reversible";
     public const string AlreadyReversed = "already_reversed";
-    /// <summary>The books are closed at the time at which it would take effect.</summary>
+    /// <summary>The books are closed at the time of effect.</summary>
     public const string PeriodClosed = "period_closed";
     /// <summary>The caller may not move this money. The API refuses such commands, and the engine does again.</summary>
     public const string Forbidden = "forbidden";

@@ -7,20 +7,20 @@ namespace Ledger.Core.Transactions;
 /// <summary>The facts that only some transactions have, as <c>ledger.transactions.details</c> stores them.</summary>
 public sealed record TransactionDetails
 {
-    /// <summary>What an exchange gives its owner.</summary>
+    /// <summary>The amount that the owner of an exchange gets.</summary>
     public Money? Buy { get; init; }
 
     /// <summary>The rate of an exchange: major units bought per major unit sold.</summary>
     public string? Rate { get; init; }
 
-    /// <summary>What a debited account had to have, where that is not the transaction's amount.</summary>
+    /// <summary>The amount that a debited account had to have available, where that is not the transaction's amount.</summary>
     public Money? Required { get; init; }
 
     /// <summary>The details of a command as JSON; null for a command that has none.</summary>
     public static string? Of(Command command) =>
         command.Terms?.Buy is { } buy ? Write(new TransactionDetails { Buy = buy, Rate = command.Terms.Rate }) : null;
 
-    /// <summary>The stored details, with what a rejection required.</summary>
+    /// <summary>The details with the amount that a rejection required.</summary>
     public static string? WithRequired(string? details, Money? required) =>
         required is null ? details : Write(((details is null ? null : Parse(details)) ?? new()) with { Required = required });
 

@@ -44,6 +44,7 @@ public sealed class AccountTests(LedgerSystem system)
         (await friend.PostAsync("withdrawals", new { currency = "USD", amount = "1.00", account = savings })).MustBe(422, "account_unknown");
         (await user.PostAsync("withdrawals", new { currency = "EUR", amount = "1.00", account = savings })).MustBe(422, "account_unknown");
         (await user.PostAsync("withdrawals", new { currency = "USD", amount = "1.00", account = "savings" })).MustBe(400, "validation_failed");
+        (await user.PostAsync("transfers", new { to = savings, currency = "USD", amount = "1.00", account = savings })).MustBe(422, "same_account");
     }
 
     [Fact]

@@ -187,6 +187,10 @@ public sealed class StatementTests(LedgerSystem system)
     [InlineData("cursor=1", "cursor")]
     [InlineData("cursor=1.2.3", "cursor")]
     [InlineData("cursor=9223372036854775807.1.1", "cursor")]
+    [InlineData("by=effective&cursor=1767225600000001.1767225600000000.1", "cursor")]
+    [InlineData("cursor=1767225600000001.1767225600000001.1767225600000000.1767225600000000.1", "cursor")]
+    [InlineData("by=effective&cursor=1767225600000001.1767225600000001.1767225600000000.1767225600000001.1", "cursor")]
+    [InlineData("by=effective&to=2100-01-01T00:00:00Z", "to")]
     [InlineData("cursor=1767225600000001.1767225600000000.1&to=2026-01-02T00:00:00Z", "cursor")]
     [InlineData("limit=10", "limit", true)]
     [InlineData("cursor=1767225600000001.1767225600000000.1", "cursor", true)]
@@ -243,7 +247,7 @@ public sealed class StatementTests(LedgerSystem system)
     internal static async Task<Guid> AccountAsync(LedgerUser user) =>
         (await user.GetAsync("accounts")).MustBe(200).Json.GetProperty("accounts").EnumerateArray().Single().GetProperty("id").GetGuid();
 
-    private static async Task<Answer> CsvAsync(LedgerApi api, string token, string path, string accept = "text/csv")
+    internal static async Task<Answer> CsvAsync(LedgerApi api, string token, string path, string accept = "text/csv")
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, "/api/v1/" + path);
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);

@@ -30,7 +30,7 @@ public sealed class AuditRetentionTests(LedgerSystem system)
 
         await using var worker = await system.RoleAsync(DatabaseRoles.Worker);
         var options = Options.Create(new AuditOptions { RemoveAtOnce = 2 });
-        using var retention = new AuditRetention(worker, options, NullLogger<AuditRetention>.Instance);
+        using var retention = new AuditRetention(worker, TimeProvider.System, options, NullLogger<AuditRetention>.Instance);
         await retention.StartAsync(TestContext.Current.CancellationToken);
         await Eventually.TrueAsync(async () => (await ActionsAsync(database, old)).All(entry => !SignIns.Contains(entry)));
         await retention.StopAsync(TestContext.Current.CancellationToken);

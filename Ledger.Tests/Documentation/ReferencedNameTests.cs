@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
 
 namespace Ledger.Tests.Documentation;
@@ -63,6 +64,21 @@ public sealed partial class ReferencedNameTests
     }
 
     [Fact]
+    public void Error_codes_of_the_errors_page_are_those_of_the_code()
+    {
+        var documented = ErrorRow().Matches(Repository.Read("docs/errors.md")).Select(match => match.Groups["code"].Value).ToList();
+        var shown = ProblemType().Matches(Repository.Read("Ledger.Tests/Approved/openapi.json")).Select(match => match.Groups["code"].Value);
+        var rejections = typeof(RejectionCodes).GetFields().Select(field => (string)field.GetRawConstantValue()!);
+        var sources = string.Concat(
+            Directory.EnumerateFiles(Path.Combine(Repository.Root, "Ledger.Api"), "*.cs", SearchOption.AllDirectories)
+                .Append(Path.Combine(Repository.Root, "Ledger.Core/Transactions/Transaction.cs")).Select(File.ReadAllText));
+
+        Assert.Empty(shown.Concat(rejections).Except(documented));
+        Assert.All(documented, code => Assert.Contains($"\"{code}\"", sources, StringComparison.Ordinal));
+        Assert.Equal(documented.Distinct(), documented);
+    }
+
+    [Fact]
     public void Log_messages_of_the_operations_page_are_those_of_the_code()
     {
         var sources = string.Concat(s_sourceFiles.Where(file => !file.Contains("Ledger.Tests", StringComparison.Ordinal)).Select(File.ReadAllText));
@@ -112,6 +128,12 @@ public sealed partial class ReferencedNameTests
 
     [GeneratedRegex(@"^\| \d+ \| [^|]+ \| `(?<type>\w+)` \|", RegexOptions.Multiline)]
     private static partial Regex PathOfDepositRow();
+
+    [GeneratedRegex(@"^\| \d+ \| `(?<code>\w+)` \|", RegexOptions.Multiline)]
+    private static partial Regex ErrorRow();
+
+    [GeneratedRegex(@"urn:ledger:problem:(?<code>\w+)")]
+    private static partial Regex ProblemType();
 
     [GeneratedRegex(@"`(?<name>\w+Tests)`")]
     private static partial Regex TestClass();

@@ -10,13 +10,16 @@ public sealed class RelayTests(FaultSystem system)
 {
     private const int Commands = 200;
 
+    // While messages wait, the relay publishes nothing. Without that rule it published some commands five times.
+    private const int MostRelays = 4;
+
     [Fact]
-    public async Task Commands_that_wait_for_a_lock_are_brought_again_less_and_less_often_and_announced_about_once()
+    public async Task Commands_that_wait_for_a_lock_are_published_again_a_few_times_and_announced_about_once()
     {
         await system.RecoveredAsync();
         var user = await system.Apis[0].NewUserAsync();
         (await user.DepositAsync("1.00")).MustBe(201);
-        // Both workers bring commands again after a second instead of half a minute.
+        // Both workers publish commands again after a second instead of half a minute.
         foreach (var worker in system.Processes.Workers)
             await worker.KillAsync(restart: false);
         var impatient = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => system.Processes.AddWorkerAsync(("Ledger__Worker__RelayAgainSeconds", "1"))));
@@ -33,14 +36,13 @@ public sealed class RelayTests(FaultSystem system)
                 var begun = TimeProvider.System.GetTimestamp();
                 foreach (var answers in Enumerable.Range(0, Commands).Chunk(20))
                     await Task.WhenAll(answers.Select(async _ => (await user.DepositAsync("1.00", prefer: "respond-async")).MustBe(202)));
-                // Long enough that every command has come more than once.
+                // Until every command has been published again.
                 await Eventually.TrueAsync(
-                    async () => await RelaysAsync("min") >= 1 && await RelaysAsync("max") >= 2, FaultSystem.Recovery, () => "The relay brings nothing again.");
+                    async () => await RelaysAsync("min") >= 1 && await RelaysAsync("max") >= 2, FaultSystem.Recovery, () => "The relay publishes nothing again.");
                 most = await RelaysAsync("max");
                 var held = TimeProvider.System.GetElapsedTime(begun);
-                TestContext.Current.SendDiagnosticMessage($"Locked for {held.TotalSeconds:0.0} s: each command was brought again {await RelaysAsync("min")} to {most} times");
-                // After 1, 2, 4, … seconds.
-                Assert.InRange(most, 2, (long)Math.Log2(held.TotalSeconds + 2) + 1);
+                TestContext.Current.SendDiagnosticMessage($"Locked for {held.TotalSeconds:0.0} s: each command was published again {await RelaysAsync("min")} to {most} times");
+                Assert.InRange(most, 2, MostRelays);
             }
             await Books.NothingPendingAsync(system.Database, FaultSystem.Recovery);
             await Eventually.TrueAsync(() => Task.FromResult(Announced().Distinct().Count() >= Commands));

@@ -10,8 +10,8 @@ public sealed class SealerTests(FaultSystem system)
 {
     private const int Enough = 150;
 
-    // Two seconds are the aim; a machine under load may be late.
-    private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(15);
+    // Two seconds, and a margin for a machine that is busy with the load itself.
+    private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(2 + 3);
 
     [Fact]
     public async Task A_sealer_that_is_killed_is_followed_by_another_worker_without_a_gap_or_a_double()

@@ -4,6 +4,9 @@ using System.Text;
 using System.Text.Json;
 using Ledger.Core.Identity;
 using Ledger.Tests.Harness;
+using Ledger.Worker.Posting;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace Ledger.Tests.Journal;
 
@@ -17,9 +20,12 @@ public sealed class JournalProofTests(LedgerSystem system)
     {
         var key = (await system.NewStaffAsync(role)).Token;
         var user = await system.NewUserAsync();
-        // Side by side: more than one in a block.
-        var deposits = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => user.DepositAsync("1.00")));
-        foreach (var deposit in deposits.Select(answer => answer.MustBe(201).TransactionId))
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);
+        var deposits = Enumerable.Range(0, 12).Select(_ => market.Deposit(user.Id, 100)).ToArray();
+        // Transactions of one commit are sealed in one block.
+        await using (var poster = new BatchPoster(market.Database, Options.Create(new WorkerOptions()), NullLogger<BatchPoster>.Instance))
+            await poster.PostAsync(deposits, CancellationToken.None);
+        foreach (var deposit in deposits.Select(command => command.Id))
         {
             long sequence = 0;
             await Eventually.TrueAsync(async () => long.TryParse(
@@ -29,6 +35,7 @@ public sealed class JournalProofTests(LedgerSystem system)
 
             var block = proof.GetProperty("block");
             Assert.Equal((sequence, deposit), (proof.GetProperty("sequence").GetInt64(), proof.GetProperty("transactionId").GetGuid()));
+            Assert.InRange(block.GetProperty("last").GetInt64() - block.GetProperty("first").GetInt64() + 1, deposits.Length, long.MaxValue);
             Assert.Equal(sequence - block.GetProperty("first").GetInt64(), proof.GetProperty("before").GetArrayLength());
             Assert.Equal(block.GetProperty("last").GetInt64() - sequence, proof.GetProperty("after").GetArrayLength());
             Assert.True(block.GetProperty("sealedAt").GetDateTime() > DateTime.UtcNow.AddMinutes(-5));

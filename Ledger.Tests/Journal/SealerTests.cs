@@ -5,6 +5,9 @@ using Ledger.Core.Persistence;
 using Ledger.Core.Posting;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
+using Ledger.Worker.Journal;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Ledger.Tests.Journal;
@@ -88,6 +91,35 @@ public sealed class SealerTests(LedgerSystem system)
 
         await Eventually.TrueAsync(async () => await AdvisoryLock.TryTakeAsync(second, Sealer.Lock, CancellationToken.None) is not null);
         await Eventually.TrueAsync(async () => (await Sealer.SealAsync(second, BlockLength, false, CancellationToken.None)).LastSequence == 2);
+    }
+
+    [Fact]
+    public async Task Service_tries_to_take_the_lock_within_two_seconds_and_releases_it_when_it_stops()
+    {
+        await using var database = await system.FreshLedgerAsync();
+        var market = await Market.OpenAsync(database, 1);
+        await PostAsync(database, [market.Deposit(market.Users[0], 100)]);
+        var clock = new WatchedClock();
+        using var service = new SealingService(database, clock, Options.Create(new JournalOptions()), NullLogger<SealingService>.Instance);
+        await using var other = await database.OpenConnectionAsync();
+
+        await using (await AdvisoryLock.TryTakeAsync(other, Sealer.Lock, CancellationToken.None))
+        {
+            await service.StartAsync(CancellationToken.None);
+            Assert.InRange(await clock.WaitAsync(CancellationToken.None), TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(2));
+            Assert.Equal(0, await SealedAsync());
+        }
+        await Eventually.TrueAsync(async () =>
+        {
+            clock.Advance(TimeSpan.FromSeconds(2));
+            return await SealedAsync() == 1;
+        });
+        Assert.Null(await AdvisoryLock.TryTakeAsync(other, Sealer.Lock, CancellationToken.None));
+
+        await service.StopAsync(CancellationToken.None);
+        Assert.NotNull(await AdvisoryLock.TryTakeAsync(other, Sealer.Lock, CancellationToken.None));
+
+        Task<long> SealedAsync() => Books.NumberAsync(database, "select count(*) from ledger.journal");
     }
 
     [Fact]

@@ -128,7 +128,15 @@ public sealed class CommandMessageTests(LedgerSystem system)
             DecidedAt = time,
             Rejection = new Rejection("unwelcome"),
         };
-        await Books.ExecuteAsync(database, "insert into ledger.kinds (kind, moves_money) values ('gift', true) on conflict do nothing");
+        // As a migration of a later version does.
+        await Books.ExecuteAsync(database, """
+            do $$ begin
+                execute (
+                    select format('alter table ledger.transactions drop constraint transactions_kind, add constraint transactions_kind check (%s or kind = ''gift'') not valid',
+                        pg_get_expr(conbin, conrelid))
+                    from pg_constraint where conname = 'transactions_kind' and conrelid = 'ledger.transactions'::regclass);
+            end $$
+            """);
         await Books.ExecuteAsync(database, """
             insert into ledger.transactions (id, kind, status, principal_id, owner_id, account_ids, currency, amount, created_at, decided_at, rejection, digest)
             values ($1, 'gift', 'rejected', $2, $2, '{}', 'LATER', 100, $3, $3, 'unwelcome', $4)

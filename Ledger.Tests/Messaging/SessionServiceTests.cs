@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Ledger.Tests.Messaging;
 
-/// <summary>How often RabbitMQ is tried that cannot be reached or refuses the login, and what is said of it. On a clock on which every pause is over at once.</summary>
+/// <summary>When a session service opens the next session, and what it logs, on a clock on which every pause ends at once.</summary>
 public sealed class SessionServiceTests
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
@@ -18,7 +18,7 @@ public sealed class SessionServiceTests
         Assert.All(pauses, pause => Assert.InRange(pause, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(5)));
         Assert.Equal(pauses.Order(), pauses);
         Assert.Equal(TimeSpan.FromSeconds(5), pauses[^1]);
-        // Whoever was there again is back before the outage has lasted half as long again.
+        // Reconnecting prolongs an outage by half of its length at most.
         Assert.All(attempts.Skip(4).Zip(pauses.Skip(3)), pair => Assert.True(pair.Second <= (pair.First - pair.Second) / 2, $"{pair.Second} up to {pair.First}"));
     }
 
@@ -43,12 +43,12 @@ public sealed class SessionServiceTests
     [Fact]
     public async Task Same_reason_is_logged_once_a_minute_and_another_at_once()
     {
-        var (attempts, told) = await RunAsync(100, session => throw new IOException(session.Attempts <= 50 ? "Connection refused" : "ACCESS_REFUSED"));
+        var (attempts, logged) = await RunAsync(100, session => throw new IOException(session.Attempts <= 50 ? "Connection refused" : "ACCESS_REFUSED"));
 
-        Assert.Equal(attempts[0], told[0].At);
-        Assert.Contains("Connection refused", told[0].Message, StringComparison.Ordinal);
-        Assert.Contains(told, line => line.At == attempts[50] && line.Message.Contains("ACCESS_REFUSED", StringComparison.Ordinal));
-        foreach (var lines in told.GroupBy(line => line.Message))
+        Assert.Equal(attempts[0], logged[0].At);
+        Assert.Contains("Connection refused", logged[0].Message, StringComparison.Ordinal);
+        Assert.Contains(logged, line => line.At == attempts[50] && line.Message.Contains("ACCESS_REFUSED", StringComparison.Ordinal));
+        foreach (var lines in logged.GroupBy(line => line.Message))
         {
             // The next attempt is up to five seconds after the minute.
             Assert.All(Pauses([.. lines.Select(line => line.At)]), pause => Assert.InRange(pause, TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(65)));
@@ -58,11 +58,11 @@ public sealed class SessionServiceTests
 
     private static TimeSpan[] Pauses(TimeSpan[] attempts) => [.. attempts.Zip(attempts.Skip(1), (earlier, later) => later - earlier)];
 
-    /// <summary>When each of so many attempts was, and each line of the log.</summary>
-    private static async Task<(TimeSpan[] Attempts, (TimeSpan At, string Message)[] Told)> RunAsync(int attempts, Action<Session> attempt)
+    /// <summary>Runs a number of attempts. Returns their times and the lines of the log.</summary>
+    private static async Task<(TimeSpan[] Attempts, (TimeSpan At, string Message)[] Logged)> RunAsync(int attempts, Action<Session> attempt)
     {
         var clock = new ImpatientClock();
-        var log = new Told(clock);
+        var log = new TimedLog(clock);
         using var session = new Session(clock, log, attempts, attempt);
         await session.StartAsync(TestContext.Current.CancellationToken);
         await session.Enough.WaitAsync(Deadline, TestContext.Current.CancellationToken);
@@ -113,7 +113,7 @@ public sealed class SessionServiceTests
         }
     }
 
-    private sealed class Told(ImpatientClock clock) : ILogger
+    private sealed class TimedLog(ImpatientClock clock) : ILogger
     {
         public List<(TimeSpan At, string Message)> Lines { get; } = [];
 

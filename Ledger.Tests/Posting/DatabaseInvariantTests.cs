@@ -31,6 +31,22 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
         await RefusedAsync(market, "accounts_within_limit", BothSides("$1, $2, -1001, -1"), account, market.Currency);
     }
 
+    [Fact]
+    public async Task House_account_cannot_go_below_its_limit()
+    {
+        var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 1);
+        await market.NewHouseAccountAsync("escrow", creditLimit: 50);
+        var account = Guid.Parse((await Books.TextsAsync(market.Database, "select id::text from ledger.accounts where kind = 'house' and currency = $1", market.Currency)).Single());
+
+        await RefusedAsync(market, "accounts_within_limit", BothSides("$1, $2, -51, -51"), account, market.Currency);
+        await using var connection = await market.Database.OpenConnectionAsync();
+        var journal = market.Journal(await market.NewOperatorAsync(), market.Posting(new(House: "escrow"), new(UserId: market.Users[0]), 50));
+        Assert.Equal(Core.Transactions.TransactionStatus.Posted, Assert.Single(await new PostingEngine().PostAsync(connection, [journal], CancellationToken.None)).Outcome!.Status);
+        await RefusedAsync(market, "accounts_within_limit", "update ledger.accounts set credit_limit = 49 where id = $1", account);
+        await RefusedAsync(market, "accounts_kind_shape", "update ledger.accounts set kind = 'exchange' where id = $1", account);
+        await RefusedAsync(market, "accounts_kind_shape", "update ledger.accounts set owner_id = $2 where id = $1", account, market.Users[0]);
+    }
+
     [Theory]
     [InlineData("update ledger.accounts set posted = posted + 1 where id = $1")]
     [InlineData("update ledger.accounts set held = 1 where id = $1")]
@@ -81,6 +97,13 @@ public sealed class DatabaseInvariantTests(LedgerSystem system)
             "insert into ledger.accounts (id, kind, owner_id, name, currency) values (gen_random_uuid(), 'user', gen_random_uuid(), 'main', $1)", market.Currency);
         await RefusedAsync(market, "accounts_currency_fkey",
             "insert into ledger.accounts (id, kind, owner_id, name, currency) values (gen_random_uuid(), 'user', $1, 'main', 'NOSUCH')", market.Users[0]);
+    }
+
+    [Fact]
+    public async Task Transaction_has_a_known_kind()
+    {
+        var (market, _) = await AccountAsync();
+        await RefusedAsync(market, "transactions_kind", (NewTransaction("'{}'") + "select id from t").Replace("'deposit'", "'nonsense'", StringComparison.Ordinal));
     }
 
     [Fact]

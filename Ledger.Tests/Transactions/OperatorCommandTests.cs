@@ -170,6 +170,8 @@ public sealed class OperatorCommandTests(LedgerSystem system)
         (await op.PostAsync($"transactions/{transfer.TransactionId}/reversal", "{}", key: "s")).MustBe(409, "already_reversed");
         (await op.PostAsync($"transactions/{transfer.TransactionId}/reversal", "{}", key: "s")).MustBe(409, "already_reversed");
         (await op.PostAsync($"transactions/{reversal.TransactionId}/reversal", "{}")).MustBe(409, "not_reversible");
+        var rejected = (await alice.WithdrawAsync("1000.00")).MustBe(422, "insufficient_funds").TransactionId;
+        (await op.PostAsync($"transactions/{rejected}/reversal", "{}")).MustBe(409, "not_reversible");
         (await op.PostAsync($"transactions/{Guid.CreateVersion7()}/reversal", "{}")).MustBe(404, "not_found");
         (await alice.PostAsync($"transactions/{transfer.TransactionId}/reversal", "{}")).MustBe(403, "forbidden");
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Ledger.Api.Accounts;
 using Ledger.Api.Transactions;
 using Ledger.Core.Persistence;
@@ -16,23 +17,32 @@ public sealed class SearchPlanTests(LedgerSystem system)
     private const int Page = 51;
 
     // Every second transaction is the merchant's; 5,000 others share the rest. Every second one has the reference 'rent', every tenth one a
-    // reference of its own and the metadata of an order.
+    // reference of its own and the metadata of an order. Every hundredth one is the merchant's and takes effect 30 days before.
     private const string Fill = """
         set session_replication_role = replica;
         insert into identity.users (id) select md5('user ' || n)::uuid from generate_series(0, 5000) n;
         insert into ledger.currencies (code, name, exponent, enabled) values ('USD', 'US Dollar', 2, true) on conflict do nothing;
         insert into ledger.accounts (id, kind, owner_id, name, currency)
         select md5('account ' || n)::uuid, 'user', md5('user ' || n)::uuid, 'main', 'USD' from generate_series(0, 5000) n;
-        create temporary table made as
+        create temporary view made as
         select i, md5('transaction ' || i)::uuid as id, n, md5('user ' || n)::uuid as owner_id, md5('account ' || n)::uuid as account_id,
-            timestamptz '2026-01-01 00:00:00Z' + i * interval '1 second' as at
-        from (select i, case when i % 4 < 2 then 0 else 1 + (i / 4) % 5000 end as n from generate_series(1, 100000) i) s;
-        insert into ledger.transactions (id, kind, status, principal_id, owner_id, account_ids, currency, amount, reference, metadata, created_at, decided_at, digest)
+            timestamptz '2026-01-01 00:00:00Z' + i * interval '1 second' as at,
+            case when i % 100 = 1 then timestamptz '2025-12-02 00:00:00Z' + i * interval '1 second' end as effective_at
+        from (select i, case when i % 4 < 2 then 0 else 1 + (i / 4) % 5000 end as n from generate_series(1, 100000) i) s
+        """;
+
+    // In parts: a long transaction would hold up the horizon, for which statements of other tests wait.
+    private static string FillPart(int part) => string.Create(CultureInfo.InvariantCulture, $"""
+        insert into ledger.transactions (id, kind, status, principal_id, owner_id, account_ids, currency, amount, reference, metadata, created_at, decided_at, effective_at, digest)
         select id, 'deposit', 'posted', owner_id, owner_id, array[account_id], 'USD', i,
             case when i % 2 = 0 then 'rent' when i % 10 = 5 then 'invoice ' || i end,
-            case when i % 10 = 5 then json_build_object('order', i::text, 'channel', 'web') end, at, at, sha256('')
-        from made;
-        insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after) select account_id, at, id, 'USD', i, i from made order by i;
+            case when i % 10 = 5 then json_build_object('order', i::text, 'channel', 'web') end, at, at, effective_at, sha256('')
+        from made where i > {part * 5000} and i <= {(part + 1) * 5000};
+        insert into ledger.entries (account_id, posted_at, transaction_id, currency, amount, balance_after, effective_at)
+        select account_id, at, id, 'USD', i, i, effective_at from made where i > {part * 5000} and i <= {(part + 1) * 5000} order by i
+        """);
+
+    private const string EndFill = """
         insert into identity.services (id, name, scopes) values (md5('service')::uuid, 'support', array['read']);
         reset session_replication_role;
         vacuum analyze ledger.transactions, ledger.entries, ledger.accounts
@@ -43,10 +53,11 @@ public sealed class SearchPlanTests(LedgerSystem system)
     {
         await using var database = await system.FreshLedgerAsync();
         await using var connection = await database.OpenConnectionAsync(TestContext.Current.CancellationToken);
-        foreach (var step in Fill.Split(';', StringSplitOptions.TrimEntries))
+        string[] fill = [Fill, .. Enumerable.Range(0, 20).Select(FillPart), EndFill];
+        foreach (var step in fill.SelectMany(sql => sql.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)))
         {
-            await using var fill = new NpgsqlCommand(step, connection) { CommandTimeout = 120 };
-            await fill.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+            await using var execute = new NpgsqlCommand(step, connection) { CommandTimeout = 120 };
+            await execute.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
         }
         async Task<Guid> IdAsync(string text) => Guid.Parse((await Books.TextsAsync(database, $"select md5('{text}')::uuid::text")).Single());
         var (merchant, small, service) = (await IdAsync("user 0"), await IdAsync("user 7"), await IdAsync("service"));
@@ -60,6 +71,9 @@ public sealed class SearchPlanTests(LedgerSystem system)
         // One that 50,000 have: everybody's newest, and a user's few. To tell that it is common takes 1,001 rows.
         await MustSearchAsync(TransactionQueries.PageOfEverybody(filter with { Reference = "rent" }, Page), null, "transactions_by_reference", found: Page, maxRows: 200);
         await MustSearchAsync(TransactionQueries.PageOf(small, filter with { Reference = "rent" }, Page), small, "entries_pkey", found: 5, maxRows: 1200);
+        // The newest page of the merchant's 50,000, and of the half of them with one reference, without a sort of all.
+        await MustSearchAsync(TransactionQueries.PageOf(merchant, filter, Page), merchant, "entries_pkey", found: Page, maxRows: 250);
+        await MustSearchAsync(TransactionQueries.PageOf(merchant, filter with { Reference = "rent" }, Page), merchant, "entries_pkey", found: Page, maxRows: 1400);
         // The index of metadata is inside of the function.
         await MustSearchAsync(TransactionQueries.PageOfEverybody(metadata, Page), null, "transactions_with_metadata", found: 1, maxRows: 20);
         await MustSearchAsync(TransactionQueries.PageOf(small, filter with { Metadata = """{"channel":"web"}""" }, Page), small, "transactions_with_metadata", found: 0, maxRows: 300);
@@ -70,7 +84,12 @@ public sealed class SearchPlanTests(LedgerSystem system)
             var hour = filter with { From = new(2026, 1, 1, 12, 0, 0, TimeSpan.Zero), To = new(2026, 1, 1, 12, 1, 0, TimeSpan.Zero), By = by };
             await MustSearchAsync(TransactionQueries.PageOf(small, hour, Page), small, "entries_pkey", found: 0, maxRows: 100);
         }
-        // A page from the middle of a statement.
+        // By effect: six back-dated ones in ten minutes a month before the first was posted, and 29 plain ones in a minute.
+        var month = filter with { From = new(2025, 12, 2, 12, 0, 0, TimeSpan.Zero), To = new(2025, 12, 2, 12, 10, 0, TimeSpan.Zero), By = TransactionTime.Effective };
+        await MustSearchAsync(TransactionQueries.PageOf(merchant, month, Page), merchant, "entries_by_effect", found: 6, maxRows: 50);
+        var minute = month with { From = new(2026, 1, 1, 12, 0, 0, TimeSpan.Zero), To = new(2026, 1, 1, 12, 1, 0, TimeSpan.Zero) };
+        await MustSearchAsync(TransactionQueries.PageOf(merchant, minute, Page), merchant, "entries_pkey", found: 29, maxRows: 150);
+        // A page from the middle of a statement, by posting and by effect.
         var statement = new NpgsqlBatchCommand(StatementQueries.Entries)
         {
             Parameters =
@@ -80,6 +99,15 @@ public sealed class SearchPlanTests(LedgerSystem system)
             },
         };
         await MustSearchAsync(statement, merchant, "entries_pkey", found: Page, maxRows: 300);
+        foreach (var (from, index) in new[] { (new DateTime(2025, 12, 2, 12, 0, 0, DateTimeKind.Utc), "entries_by_effect"), (new DateTime(2026, 1, 1, 12, 0, 0, DateTimeKind.Utc), "entries_pkey") })
+        {
+            var byEffect = new NpgsqlBatchCommand(StatementQueries.EntriesByEffect);
+            foreach (var parameter in statement.Parameters)
+                byEffect.Parameters.Add(((NpgsqlParameter)parameter).Clone());
+            byEffect.Parameters.Add(new() { Value = from, NpgsqlDbType = NpgsqlDbType.TimestampTz });
+            byEffect.Parameters.Add(new() { Value = new DateTime(2026, 2, 1, 0, 0, 0, DateTimeKind.Utc), NpgsqlDbType = NpgsqlDbType.TimestampTz });
+            await MustSearchAsync(byEffect, merchant, index, found: Page, maxRows: 300);
+        }
 
         async Task MustSearchAsync(NpgsqlBatchCommand query, Guid? user, string index, int found, int maxRows)
         {

@@ -67,6 +67,44 @@ public sealed class TransactionSearchTests(LedgerSystem system)
     }
 
     [Fact]
+    public async Task Time_of_effect_finds_back_dated_transactions_where_they_take_effect()
+    {
+        var (op, user) = (await system.NewOperatorAsync(), await system.NewUserAsync());
+        var reference = Guid.NewGuid().ToString();
+        var plain = (await user.DepositAsync("1.00", reference: reference)).MustBe(201);
+        var late = (await op.PostAsync("deposits", new { currency = "USD", amount = "2.00", onBehalfOf = user.Id, effectiveAt = "2024-01-31T12:00:00Z", reference })).MustBe(201).TransactionId;
+        var rejected = (await op.PostAsync("withdrawals", new { currency = "USD", amount = "9.00", onBehalfOf = user.Id, effectiveAt = "2024-01-31T12:00:00Z", reference })).MustBe(422, "insufficient_funds").TransactionId;
+
+        foreach (var search in (string[])["", $"&reference={reference}"])
+        {
+            Assert.Equal([late], await ListAsync(user, "by=effective&from=2024-01-31T12:00:00Z&to=2024-01-31T12:00:00.000001Z" + search));
+            Assert.Equal([], await ListAsync(user, "by=effective&to=2024-01-31T12:00:00Z" + search));
+            Assert.Equal([late, plain.TransactionId], await ListAsync(user, "by=effective&from=2024-01-31T12:00:00Z" + search));
+            Assert.Equal([plain.TransactionId], await ListAsync(user, $"by=effective&from={plain["postedAt"]}" + search));
+            Assert.Equal([late], await ListAsync(user, $"by=effective&to={plain["postedAt"]}" + search));
+            Assert.Equal([rejected, late, plain.TransactionId], await ListAsync(user, "by=effective" + search));
+            Assert.Equal([], await ListAsync(user, $"by=posted&to={plain["postedAt"]}" + search));
+        }
+        Assert.Equal([late], await ListAsync(op, $"by=effective&to={plain["postedAt"]}&reference={reference}"));
+        var first = (await user.GetAsync("transactions?by=effective&from=2024-01-01T00:00:00Z&limit=1")).MustBe(200);
+        Assert.Equal([plain.TransactionId], await ListAsync(user, $"by=effective&from=2024-01-01T00:00:00Z&cursor={first["nextCursor"]}"));
+    }
+
+    [Fact]
+    public async Task Journal_with_more_entries_on_an_account_than_a_page_has_items_is_listed_once_and_hides_no_other()
+    {
+        var (op, user) = (await system.NewOperatorAsync(), await system.NewUserAsync());
+        var deposit = (await user.DepositAsync("1.00")).MustBe(201).TransactionId;
+        var postings = Enumerable.Range(1, 12).Select(_ => new { from = "world", to = $"user:{user.Id}", currency = "USD", amount = "1.00" });
+        var journal = (await op.PostAsync("transactions", new { postings })).MustBe(201).TransactionId;
+
+        Assert.Equal([journal, deposit], await ListAsync(user, "limit=5"));
+        var first = (await user.GetAsync("transactions?limit=1")).MustBe(200);
+        Assert.Equal([journal], IdsOf(first));
+        Assert.Equal([deposit], await ListAsync(user, $"limit=1&cursor={first["nextCursor"]}"));
+    }
+
+    [Fact]
     public async Task Pending_transaction_is_found_by_each_filter()
     {
         var market = await Market.OpenAsync(await system.DatabaseAsync(), users: 0);

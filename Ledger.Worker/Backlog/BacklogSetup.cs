@@ -5,6 +5,7 @@ public static class BacklogSetup
     public static void AddBacklog(this IHostApplicationBuilder builder)
     {
         builder.Services.AddHostedService<PendingRelay>();
-        builder.Services.AddHostedService<BacklogMonitor>();
+        builder.Services.AddHostedService<QueueMonitor>();
+        builder.Services.AddHostedService<PendingMonitor>();
     }
 }

@@ -18,45 +18,16 @@ namespace Ledger.Worker.Backlog;
 /// </summary>
 internal sealed partial class PendingRelay(
     BrokerConnection broker, NpgsqlDataSource database, CommandConsumer consumer, CurrencyCatalog catalog, EventPublisher events, TimeProvider clock, IOptions<WorkerOptions> options,
-    ILogger<PendingRelay> logger) : BackgroundService
+    ILogger<PendingRelay> logger) : PeriodicService("Relaying pending commands", TimeSpan.FromSeconds(options.Value.RelaySeconds), clock, logger)
 {
     // A message that is not answered by then shows that posting is held up, here or in the other workers too.
     private static readonly TimeSpan MaxStall = TimeSpan.FromSeconds(1);
 
-    private readonly OnceAMinute _failures = new(clock);
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task RunAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(options.Value.RelaySeconds));
-        while (await NextAsync(timer, stoppingToken))
+        await EndFailedAsync(stoppingToken);
+        while (await RelayAsync(stoppingToken))
         {
-            try
-            {
-                await EndFailedAsync(stoppingToken);
-                while (await RelayAsync(stoppingToken))
-                {
-                }
-            }
-            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
-            {
-                if (_failures.IsDue(Connections.ReasonOf(e)))
-                    LogFailed(Connections.ReasonOf(e));
-            }
-            catch (OperationCanceledException)
-            {
-            }
-        }
-    }
-
-    private static async ValueTask<bool> NextAsync(PeriodicTimer timer, CancellationToken stoppingToken)
-    {
-        try
-        {
-            return await timer.WaitForNextTickAsync(stoppingToken);
-        }
-        catch (OperationCanceledException)
-        {
-            return false;
         }
     }
 
@@ -156,7 +127,4 @@ internal sealed partial class PendingRelay(
 
     [LoggerMessage(LogLevel.Warning, "{Count} commands ended as failed, because no operator retried them in time")]
     private partial void LogEnded(int count);
-
-    [LoggerMessage(LogLevel.Warning, "Pending commands could not be published: {Reason}")]
-    private partial void LogFailed(string reason);
 }

@@ -12,18 +12,18 @@ namespace Ledger.Worker.Journal;
 /// Seals decided transactions while this worker has the advisory lock, and tries to take the lock otherwise. The lock ends with the
 /// connection of a process that dies; another worker takes it within about a second.
 /// </summary>
-internal sealed partial class SealingService : BackgroundService
+internal sealed partial class SealingService : PeriodicService
 {
     private static readonly TimeSpan LockInterval = TimeSpan.FromSeconds(1);
 
     private readonly NpgsqlDataSource _database;
     private readonly JournalOptions _options;
     private readonly ILogger<SealingService> _logger;
-    private readonly OnceAMinute _failures = new(TimeProvider.System);
     private readonly Counter<long> _sealed;
     private Lag? _lag;
 
-    public SealingService(NpgsqlDataSource database, IOptions<JournalOptions> options, ILogger<SealingService> logger)
+    public SealingService(NpgsqlDataSource database, TimeProvider clock, IOptions<JournalOptions> options, ILogger<SealingService> logger)
+        : base("Sealing the journal", LockInterval, clock, logger)
     {
         _database = database;
         _options = options.Value;
@@ -35,58 +35,36 @@ internal sealed partial class SealingService : BackgroundService
             "s", "Age of the oldest decided transaction that is not sealed, reported by the worker that seals.");
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Seals until the connection is lost or the service stops, if this worker gets the lock.</summary>
+    protected override async Task RunAsync(CancellationToken stoppingToken)
     {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await SealWhileLockedAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-            }
-            catch (Exception e)
-            {
-                if (_failures.IsDue(Connections.ReasonOf(e)))
-                    LogFailed(Connections.ReasonOf(e));
-            }
-            _lag = null;
-            await Task.Delay(LockInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
-
-    private async Task SealWhileLockedAsync(CancellationToken cancellationToken)
-    {
-        await using var connection = await _database.OpenConnectionAsync(cancellationToken);
-        await using var held = await AdvisoryLock.TryTakeAsync(connection, Sealer.Lock, cancellationToken);
+        await using var connection = await _database.OpenConnectionAsync(stoppingToken);
+        await using var held = await AdvisoryLock.TryTakeAsync(connection, Sealer.Lock, stoppingToken);
         if (held is null)
             return;
         LogLocked();
 
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(_options.SealMilliseconds));
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(_options.SealMilliseconds), Clock);
         var afterRestart = true;
-        do
+        while (true)
         {
-            var last = await Sealer.SealAsync(connection, _options.BlockLength, afterRestart, cancellationToken);
-            if (last.LastSequence is null)
+            var last = await Sealer.SealAsync(connection, _options.BlockLength, afterRestart, stoppingToken);
+            _lag = last.LastSequence is null ? null : new Lag(last.Waiting);
+            if (_lag is null)
                 return;
-            _lag = new Lag(last.Waiting);
             _sealed.Add(last.Count);
             // After a full block there is more, possibly of a restored dump.
             if (last.Count == _options.BlockLength)
                 continue;
             afterRestart = false;
-            await timer.WaitForNextTickAsync(cancellationToken);
+            await timer.WaitForNextTickAsync(stoppingToken);
         }
-        while (!cancellationToken.IsCancellationRequested);
     }
+
+    protected override void OnFailed() => _lag = null;
 
     private sealed record Lag(TimeSpan Waiting);
 
     [LoggerMessage(LogLevel.Information, "This worker seals the journal")]
     private partial void LogLocked();
-
-    [LoggerMessage(LogLevel.Warning, "The journal cannot be sealed: {Reason}")]
-    private partial void LogFailed(string reason);
 }

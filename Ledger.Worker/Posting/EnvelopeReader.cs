@@ -26,7 +26,7 @@ internal static class EnvelopeReader
 
     private static EnvelopeContent ReadOneByOne(ReadOnlyMemory<byte> message)
     {
-        var content = new EnvelopeContent(new List<Command>(), new List<StoredCommand>(), new List<byte[]>());
+        var (commands, unknown, unreadable) = (new List<Command>(), new List<StoredCommand>(), new List<byte[]>());
         try
         {
             using var envelope = JsonDocument.Parse(message);
@@ -34,13 +34,13 @@ internal static class EnvelopeReader
             foreach (var item in envelope.RootElement.GetProperty("commands"u8).EnumerateArray())
             {
                 if (version <= Envelope.CurrentVersion && TryRead(item) is { } command)
-                    ((List<Command>)content.Commands).Add(command);
-                else if (StoredCommand.OfUnknown(item, version) is { } unknown && (version > Envelope.CurrentVersion || !TransactionNames.TryParseKind(unknown.Kind, out _)))
-                    ((List<StoredCommand>)content.Unknown).Add(unknown);
+                    commands.Add(command);
+                else if (StoredCommand.OfUnknown(item, version) is { } later && (version > Envelope.CurrentVersion || !TransactionNames.TryParseKind(later.Kind, out _)))
+                    unknown.Add(later);
                 else
-                    ((List<byte[]>)content.Unreadable).Add([.. "{\"commands\":["u8, .. Encoding.UTF8.GetBytes(item.GetRawText()), .. "]}"u8]);
+                    unreadable.Add([.. "{\"commands\":["u8, .. Encoding.UTF8.GetBytes(item.GetRawText()), .. "]}"u8]);
             }
-            return content.Unknown.Count + content.Unreadable.Count > 0 ? content : new EnvelopeContent([], [], [message.ToArray()]);
+            return unknown.Count + unreadable.Count > 0 ? new EnvelopeContent(commands, unknown, unreadable) : new EnvelopeContent([], [], [message.ToArray()]);
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {

@@ -60,7 +60,7 @@ internal static class PostingMetrics
     /// <summary>Counts a dead letter that came from no batch.</summary>
     public static void CountDeadLetter() => DeadLetters.Add(1);
 
-    /// <summary>Those that ended as failed because their time was over.</summary>
+    /// <summary>Counts commands that ended as failed.</summary>
     public static void CountFailed(IEnumerable<Transaction> failed)
     {
         foreach (var transaction in failed)

@@ -9,7 +9,6 @@ public static class PostingSetup
     public static void AddPosting(this IHostApplicationBuilder builder)
     {
         builder.AddLedgerOptions<WorkerOptions>("Worker");
-        builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<BrokerConnection>();
         builder.Services.AddSingleton<CurrencyCatalog>();
         builder.Services.AddSingleton<BatchPoster>();
@@ -17,6 +16,7 @@ public static class PostingSetup
         builder.Services.AddSingleton<BatchAnswerer>();
         builder.Services.AddSingleton<CommandConsumer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<CommandConsumer>());
+        builder.Services.AddHostedService<ShardMonitor>();
         builder.AddServiceHealth().AddReadiness<ConsumerCheck>("rabbitmq");
     }
 

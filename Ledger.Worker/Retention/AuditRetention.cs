@@ -1,3 +1,4 @@
+using Ledger.ServiceDefaults;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -7,28 +8,11 @@ namespace Ledger.Worker.Retention;
 /// Removes old sign-ins from the audit trail. The worker's role can neither read nor delete there: it calls a function of the
 /// schema's owner, which rejects ages below 90 days.
 /// </summary>
-public sealed partial class AuditRetention(NpgsqlDataSource database, IOptions<AuditOptions> options, ILogger<AuditRetention> logger) : BackgroundService
+public sealed partial class AuditRetention(
+    NpgsqlDataSource database, TimeProvider clock, IOptions<AuditOptions> options, ILogger<AuditRetention> logger)
+    : PeriodicService("Removing old sign-ins from the audit trail", TimeSpan.FromMinutes(options.Value.IntervalMinutes), clock, logger)
 {
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        if (options.Value.IntervalMinutes == 0)
-            return;
-
-        using var timer = new PeriodicTimer(TimeSpan.FromMinutes(options.Value.IntervalMinutes));
-        try
-        {
-            do
-            {
-                await RemoveAsync(stoppingToken);
-            }
-            while (await timer.WaitForNextTickAsync(stoppingToken));
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-        }
-    }
-
-    private async Task RemoveAsync(CancellationToken cancellationToken)
+    protected override async Task RunAsync(CancellationToken stoppingToken)
     {
         var removed = 0L;
         try
@@ -36,16 +20,15 @@ public sealed partial class AuditRetention(NpgsqlDataSource database, IOptions<A
             int last;
             do
             {
-                removed += last = await RemoveSomeAsync(cancellationToken);
+                removed += last = await RemoveSomeAsync(stoppingToken);
             }
             while (last == options.Value.RemoveAtOnce);
         }
-        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        finally
         {
-            LogFailed(e.Message);
+            if (removed > 0)
+                LogRemoved(removed, options.Value.SignInDays);
         }
-        if (removed > 0)
-            LogRemoved(removed, options.Value.SignInDays);
     }
 
     private async Task<int> RemoveSomeAsync(CancellationToken cancellationToken)
@@ -58,7 +41,4 @@ public sealed partial class AuditRetention(NpgsqlDataSource database, IOptions<A
 
     [LoggerMessage(LogLevel.Information, "Removed {Count} sign-ins that are older than {Days} days from the audit trail")]
     private partial void LogRemoved(long count, int days);
-
-    [LoggerMessage(LogLevel.Warning, "Old sign-ins cannot be removed from the audit trail now: {Reason}")]
-    private partial void LogFailed(string reason);
 }

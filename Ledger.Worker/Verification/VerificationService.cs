@@ -11,7 +11,7 @@ using NpgsqlTypes;
 namespace Ledger.Worker.Verification;
 
 /// <summary>Runs the verifier at intervals, in one worker at a time, and reports the findings of the last run.</summary>
-public sealed partial class VerificationService : BackgroundService
+public sealed partial class VerificationService : PeriodicService
 {
     // Of all advisory locks of the database: "verify" in ASCII.
     private const long Lock = 0x766572696679;
@@ -21,10 +21,10 @@ public sealed partial class VerificationService : BackgroundService
     private readonly NpgsqlDataSource _database;
     private readonly VerificationOptions _options;
     private readonly ILogger<VerificationService> _logger;
-    private readonly OnceAMinute _failures = new(TimeProvider.System);
     private LastRun? _last;
 
-    public VerificationService(NpgsqlDataSource database, IOptions<VerificationOptions> options, ILogger<VerificationService> logger)
+    public VerificationService(NpgsqlDataSource database, TimeProvider clock, IOptions<VerificationOptions> options, ILogger<VerificationService> logger)
+        : base("Verifying the books", options.Value.IntervalMinutes == 0 ? TimeSpan.Zero : LookInterval, clock, logger)
     {
         _database = database;
         _options = options.Value;
@@ -34,38 +34,19 @@ public sealed partial class VerificationService : BackgroundService
         LedgerTelemetry.Meter.CreateObservableGauge(
             "ledger.verification.liveness_failures", () => Observe(last => last.LivenessFailures), "{failure}", "Pending commands that the last verification found failed or too old.");
         LedgerTelemetry.Meter.CreateObservableGauge(
-            "ledger.verification.age", () => Observe(last => (DateTime.UtcNow - last.At).TotalSeconds), "s", "Time since the last verification.");
+            "ledger.verification.age", () => Observe(last => AgeOf(last).TotalSeconds), "s", "Time since the last verification.");
     }
 
     // No value before the first run: a zero would say that the books are in order.
     private IEnumerable<Measurement<double>> Observe(Func<LastRun, double> value) => _last is { } last ? [new(value(last))] : [];
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        if (_options.IntervalMinutes == 0)
-            return;
+    private TimeSpan AgeOf(LastRun run) => Clock.GetUtcNow().UtcDateTime - run.At;
 
-        using var timer = new PeriodicTimer(LookInterval);
-        do
-        {
-            try
-            {
-                _last = await LastAsync(stoppingToken);
-                if (_last is null || DateTime.UtcNow - _last.At >= TimeSpan.FromMinutes(_options.IntervalMinutes))
-                    await VerifyAsync(stoppingToken);
-                await timer.WaitForNextTickAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-            }
-            catch (Exception e)
-            {
-                if (_failures.IsDue(Connections.ReasonOf(e)))
-                    LogImpossible(Connections.ReasonOf(e));
-                await Task.Delay(LookInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            }
-        }
-        while (!stoppingToken.IsCancellationRequested);
+    protected override async Task RunAsync(CancellationToken stoppingToken)
+    {
+        _last = await LastAsync(stoppingToken);
+        if (_last is null || AgeOf(_last) >= TimeSpan.FromMinutes(_options.IntervalMinutes))
+            await VerifyAsync(stoppingToken);
     }
 
     private async Task VerifyAsync(CancellationToken cancellationToken)
@@ -133,7 +114,4 @@ public sealed partial class VerificationService : BackgroundService
 
     [LoggerMessage(LogLevel.Warning, "Commands are not decided in {Count} cases. {Rule} Found: {Rows}")]
     private partial void LogWaiting(string rule, long count, string rows);
-
-    [LoggerMessage(LogLevel.Warning, "The verifier cannot run: {Reason}")]
-    private partial void LogImpossible(string reason);
 }

@@ -153,7 +153,7 @@ grant execute on function identity.set_role(uuid, text, boolean, uuid), identity
 grant execute on function identity.set_frozen(uuid, boolean), identity.is_operator(uuid), identity.is_staff(uuid), identity.reads_for_others(uuid),
     identity.moves_for_others(uuid) to ledger_api;
 grant select, insert, update (name, enabled) on ledger.currencies to ledger_api;
-grant select on ledger.kinds, ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
+grant select on ledger.accounts, ledger.transactions, ledger.entries, ledger.verifications to ledger_api;
 grant select on ledger.pending_commands to ledger_api;
 grant insert (id, principal_id, owner_id, version, kind, currency, created_at, command, due_at) on ledger.pending_commands to ledger_api;
 grant select, insert on ledger.idempotency_keys to ledger_api;
@@ -227,7 +227,7 @@ language sql stable security definer set search_path = '' as $$
     where t.id = entries_of_command.id and t.principal_id = ledger.caller()
     order by e.id;
 $$;
--- What a caller who may move everybody's money needs to know of a transaction to reverse it.
+-- The fields of a transaction that a caller needs to reverse it, for callers that move other users' money.
 create function ledger.reversal_target(id uuid) returns table (status text, reverses uuid, currency text, amount bigint, currencies text[])
 language sql stable security definer set search_path = '' as $$
     select t.status, t.reverses, t.currency, t.amount,
@@ -280,11 +280,11 @@ create policy by_operator on ledger.pending_commands for update to ledger_api
     using (failure is not null and (select identity.is_operator(ledger.caller()))) with check (true);
 grant update (due_at, relays, failure, failed_at, ends_at) on ledger.pending_commands to ledger_api;
 
--- Accounts and periods, which the API may change only through what follows. Each function locks the account as a batch of the engine
--- does: one of them is first, and the other sees what it did.
+-- The API changes accounts and closes the books by these functions alone. Each locks the account as a batch of the engine does, so that
+-- one of the two is first and the other one sees its changes.
 
--- Opens an account of the user for whom the caller acts, beside the main one; of a frozen user, frozen. The lock on the user's row makes it wait for a freeze, and
--- others that open an account of the user wait for it, so that the number is exact.
+-- Opens an account of the user for whom the caller acts, beside the main one. The account of a frozen user is frozen. The lock on the
+-- user's row lets one call run at a time, so that the number of accounts is exact, and makes it wait for a freeze.
 create function ledger.open_account(id uuid, owner_id uuid, name text, currency text, metadata json) returns setof ledger.accounts
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -318,8 +318,8 @@ begin
         select a.* from ledger.accounts a where a.id = change_account.id and a.owner_id = ledger.moves_for() and a.kind = 'user';
 end $$;
 
--- Closes an account of the user for whom the caller acts and returns the status that it had; null if there is none of this id. It stays
--- as it is unless it is open, empty and not a main account, which would be missed.
+-- Closes an account of the user for whom the caller acts, if it is open, and returns the status that it had; null if the user has none of
+-- this id. A main account is not closed, because each later payment would need it.
 create function ledger.close_account(id uuid) returns text language plpgsql security definer set search_path = '' as $$
 declare
     account ledger.accounts;
@@ -345,8 +345,8 @@ begin
     values (open_house_account.id, 'house', open_house_account.name, open_house_account.currency, open_house_account.credit_limit);
 end $$;
 
--- Sets how far below zero an account may go and returns how far it might until then; null if there is no such account. The check of the
--- table refuses a limit below what is used.
+-- Sets the credit limit of an account and returns the previous one; null if there is no such account. The check of the table refuses a
+-- limit below what is used.
 create function ledger.set_credit_limit(id uuid, credit_limit bigint) returns bigint language plpgsql security definer set search_path = '' as $$
 declare
     account ledger.accounts;
@@ -359,8 +359,8 @@ begin
     return account.credit_limit;
 end $$;
 
--- Closes the books until a time in the past and returns until when they were closed. It waits for entries under way that take effect
--- before that; those that come later are refused.
+-- Closes the books until a time in the past, and returns the time until which they were closed. It waits for batches with entries that
+-- take effect before that; later ones are refused.
 create function ledger.close_books(until timestamptz) returns timestamptz language plpgsql security definer set search_path = '' as $$
 declare
     previous timestamptz;
