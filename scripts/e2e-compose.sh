@@ -49,14 +49,18 @@ echo "e2e-compose: start"
 compose config --quiet
 compose up --detach --wait --wait-timeout 300
 
+# The tool runs in its container, as docs/operations.md describes.
+ledger() { compose run --rm --no-deps --quiet-pull --env LEDGER_OPERATOR_PASSWORD migrations "$@"; }
+
 echo "e2e-compose: smoke test"
+export LEDGER_OPERATOR=operator@example.com LEDGER_OPERATOR_PASSWORD= LEDGER_API_KEY=
+LEDGER_OPERATOR_PASSWORD=$(ledger operator create --email "$LEDGER_OPERATOR" | sed -n 's/^Password, shown only once: //p')
+ledger service create --name e2e --scopes transactions
+LEDGER_API_KEY=$(ledger service key create e2e | tail -n 1)
 "$root/scripts/smoke.sh" http://127.0.0.1:28080 --wait 30
 
-# The tool runs in its container, as docs/operations.md describes.
-ledger() { compose run --rm --no-deps --quiet-pull migrations "$@"; }
-
 echo "e2e-compose: load"
-ledger load --url http://api:8080 --rate 100 --duration 30s
+ledger load --url http://api:8080 --rate 100 --duration 30s --operator "$LEDGER_OPERATOR"
 
 echo "e2e-compose: verification"
 ledger verify

@@ -82,7 +82,7 @@ internal sealed record Answer(HttpStatusCode Status, byte[] Body, bool Replayed,
     public bool IsOutage => Status is 0 or HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout;
 
     /// <summary>The problem details of the body; empty if it has none.</summary>
-    public ProblemBody Problem => _problem ??= (int)Status >= 400 && Read(ContractJson.Default.ProblemBody) is { } problem ? problem : new(null, null, null, null);
+    public ProblemBody Problem => _problem ??= (int)Status >= 400 && Read(ContractJson.Default.ProblemBody) is { } problem ? problem : new(null, null, null, null, null);
 
     /// <summary>The status and the problem code, such as <c>422 insufficient_funds</c>.</summary>
     public string Outcome => Status == 0 ? "no answer" : Problem.Code is { } code ? $"{(int)Status} {code}" : ((int)Status).ToString(System.Globalization.CultureInfo.InvariantCulture);

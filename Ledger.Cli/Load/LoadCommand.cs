@@ -8,6 +8,7 @@ namespace Ledger.Cli.Load;
 internal static class LoadCommand
 {
     private const string DefaultApiKeyVariable = "LEDGER_API_KEY";
+    private const string PasswordVariable = "LEDGER_OPERATOR_PASSWORD";
 
     public static Command Create()
     {
@@ -22,14 +23,25 @@ internal static class LoadCommand
         var giveUp = Options.Duration("--give-up-after", "How long to retry a request, or to poll a command that was answered 202", TimeSpan.FromMinutes(2));
         var apiKey = new Option<string?>("--api-key-variable")
         {
-            Description = $"Environment variable with an API key of a service account for the deposits, where self-service deposits are off [default: {DefaultApiKeyVariable}, if set]",
+            Description = $"Environment variable with an API key of a service account with scope transactions, which sends deposits, exchanges and reversals [default: {DefaultApiKeyVariable}, if set]",
             HelpName = "name",
+        };
+        var operatorEmail = new Option<string?>("--operator")
+        {
+            Description = $"E-mail address of an operator, who opens house accounts for journals and sets credit limits. Its password is in {PasswordVariable}",
+            HelpName = "address",
+        };
+        var currencies = new Option<string[]>("--currency")
+        {
+            Description = "Code of a currency to use; may be repeated. With --operator, no other client may exchange in it during the run [default: all that are enabled]",
+            DefaultValueFactory = _ => [],
+            HelpName = "code",
         };
         var metricsPort = Options.Number("--metrics-port", "Port of 127.0.0.1 that serves /metrics to Prometheus during the run; 0 for none", 0, 0, 65_535);
 
         var command = new Command("load", "Send a mix of requests on a schedule. Check each answer, and the balances at the end. Exit code 1 if a check fails.")
         {
-            url, rate, duration, users, seed, connections, inFlight, tolerate, giveUp, apiKey, metricsPort,
+            url, rate, duration, users, currencies, seed, connections, inFlight, tolerate, giveUp, apiKey, operatorEmail, metricsPort,
         };
         command.SetAction((result, cancellationToken) => RunAsync(
             new LoadOptions
@@ -43,7 +55,9 @@ internal static class LoadCommand
                 MaxInFlight = result.GetValue(inFlight),
                 TolerateOutage = result.GetValue(tolerate),
                 GiveUpAfter = result.GetValue(giveUp),
+                Currencies = result.GetValue(currencies)!,
                 ApiKey = ApiKeyFrom(result.GetValue(apiKey)),
+                Operator = OperatorFrom(result.GetValue(operatorEmail)),
                 MetricsPort = result.GetValue(metricsPort),
             },
             cancellationToken));
@@ -60,6 +74,11 @@ internal static class LoadCommand
             ? key
             : throw new ConfigurationException($"{variable ?? DefaultApiKeyVariable} is not an API key created by ledger service key create.");
     }
+
+    private static Credentials? OperatorFrom(string? email) =>
+        email is null ? null
+        : Environment.GetEnvironmentVariable(PasswordVariable) is { Length: > 0 } password ? new Credentials(email, password)
+        : throw new ConfigurationException($"{PasswordVariable} is not set.");
 
     private static async Task<int> RunAsync(LoadOptions options, CancellationToken cancellationToken)
     {

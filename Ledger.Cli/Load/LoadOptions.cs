@@ -22,8 +22,17 @@ internal sealed record LoadOptions
     /// <summary>The maximum number of requests in flight. Beyond it the client waits and misses starts.</summary>
     public required int MaxInFlight { get; init; }
 
-    /// <summary>An API key of a service account with scope transactions, for deposits on behalf of the users; null if the users make their own deposits.</summary>
+    /// <summary>The codes of the currencies to use; all that are enabled if empty.</summary>
+    public required IReadOnlyList<string> Currencies { get; init; }
+
+    /// <summary>
+    /// An API key of a service account with scope transactions, for deposits on behalf of the users, exchanges and reversals; null if the
+    /// users make their own deposits.
+    /// </summary>
     public string? ApiKey { get; init; }
+
+    /// <summary>An operator, who opens house accounts, sets credit limits and compares the books of the house; null without these.</summary>
+    public Credentials? Operator { get; init; }
 
     /// <summary>Whether 502 to 504 and lost connections are retried with the same idempotency key until there is an answer.</summary>
     public required bool TolerateOutage { get; init; }

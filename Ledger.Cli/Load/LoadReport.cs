@@ -35,6 +35,8 @@ internal static class LoadReport
         Console.WriteLine(run.UsersInDoubt == 0
             ? $"Compared the balances and transactions of {options.Users} users."
             : $"Compared the balances and transactions of {options.Users - run.UsersInDoubt} of {options.Users} users: answers for the others are missing.");
+        if (options.Operator is not null && run.UsersInDoubt == 0)
+            Console.WriteLine("Compared the house accounts, the positions of the exchange, and the journals and reversals.");
         Console.WriteLine(good ? "Every check passed." : "CHECKS FAILED.");
         return good;
     }

@@ -18,8 +18,11 @@ internal sealed partial class LoadRun : IDisposable
     private readonly LedgerClient _client;
     private readonly Books _books;
     private readonly List<LoadUser> _users = [];
+    private readonly List<House> _houses = [];
+    private readonly Caller? _operator;
     private readonly string _run = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
     private readonly RequestMix _mix;
+    private ExchangePositions _positions = new([]);
     private long _startedAt;
     private int _inFlight;
 
@@ -27,8 +30,9 @@ internal sealed partial class LoadRun : IDisposable
     {
         _options = options;
         _client = new LedgerClient(options.Urls, options.Connections);
-        _mix = new RequestMix(options, _run, _users);
-        _books = new Books(Tally);
+        _operator = options.Operator is { } credentials ? new Caller(credentials) : null;
+        _mix = new RequestMix(options, _run, _users, options.ApiKey is { } key ? new Caller(null, $"Bearer {key}") : _operator, _houses);
+        _books = new Books(Tally, (caller, path) => AskAsync(HttpMethod.Get, path, caller));
     }
 
     public Tally Tally { get; } = new();
@@ -43,24 +47,32 @@ internal sealed partial class LoadRun : IDisposable
 
     private long Requests => (long)Math.Round(_options.Rate * _options.Duration.TotalSeconds);
 
-    /// <summary>Registers users, logs them in and deposits money for each in every enabled currency.</summary>
-    /// <exception cref="LoadException">The API refuses a request, or no currency is enabled.</exception>
+    /// <summary>
+    /// Registers users, logs them in and deposits money for each in every currency of the run. With an operator, opens house accounts and
+    /// gives each user an account with a credit limit.
+    /// </summary>
+    /// <exception cref="LoadException">The API refuses a request, or the run has no currency.</exception>
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
-        var list = Expect(await _client.SendAsync(HttpMethod.Get, "/currencies"), HttpStatusCode.OK, "GET /currencies").Read(ContractJson.Default.CurrencyList)!;
-        var currencies = list.Currencies.Where(c => c.Enabled).Select(c => new Currency(c.Code, c.Name, c.Exponent, c.Enabled)).ToList();
-        if (currencies.Count == 0)
-            throw new LoadException("No currency is enabled.");
+        var currencies = await ReadCurrenciesAsync();
+        if (_operator is not null)
+        {
+            await LogInAsync(_operator);
+            _positions = Expect(await AskAsync(HttpMethod.Get, "/admin/exchange", _operator), HttpStatusCode.OK, "GET /admin/exchange").Read(ContractJson.Default.ExchangePositions)!;
+        }
+        foreach (var currency in currencies)
+            _houses.Add(new House(new Wallet(currency, null, null), await OpenHouseAccountAsync(currency, "fees"), await OpenHouseAccountAsync(currency, "tax")));
 
         var users = new LoadUser[_options.Users];
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken };
         await Parallel.ForAsync(0, users.Length, parallel, async (i, _) =>
         {
             var credentials = new Credentials(string.Create(CultureInfo.InvariantCulture, $"load-{_run}-{i}@example.com"), $"{_run}-{Guid.NewGuid():N}");
-            var answer = await _client.SendAsync(HttpMethod.Post, "/identity/register", body: LedgerClient.Body(credentials, ContractJson.Default.Credentials));
-            var registered = Expect(answer, HttpStatusCode.Created, "POST /identity/register").Read(ContractJson.Default.Registered)!;
-            users[i] = new LoadUser(registered.UserId, credentials, currencies);
-            await LogInAsync(users[i]);
+            var registered = await PostAsync("/identity/register", null, LedgerClient.Body(credentials, ContractJson.Default.Credentials));
+            users[i] = new LoadUser(registered.Read(ContractJson.Default.Registered)!.UserId, credentials, currencies);
+            await LogInAsync(users[i].Caller);
+            if (_operator is not null)
+                users[i].CreditLine = await OpenCreditLineAsync(users[i], currencies[i % currencies.Count]);
         });
         _users.AddRange(users);
 
@@ -69,6 +81,40 @@ internal sealed partial class LoadRun : IDisposable
         if (Tally.Discrepancies > 0)
             throw new LoadException($"The first deposits failed: {Tally.Listed.First()}");
     }
+
+    private async Task<List<Currency>> ReadCurrenciesAsync()
+    {
+        var list = Expect(await _client.SendAsync(HttpMethod.Get, "/currencies"), HttpStatusCode.OK, "GET /currencies").Read(ContractJson.Default.CurrencyList)!;
+        var enabled = list.Currencies.Where(c => c.Enabled).Select(c => new Currency(c.Code, c.Name, c.Exponent, c.Enabled)).ToDictionary(c => c.Code);
+        if (enabled.Count == 0)
+            throw new LoadException("No currency is enabled.");
+        return _options.Currencies is { Count: > 0 } codes
+            ? [.. codes.Distinct().Select(code => enabled.GetValueOrDefault(code) ?? throw new LoadException($"The currency {code} is not enabled."))]
+            : [.. enabled.Values];
+    }
+
+    private async Task<Wallet?> OpenHouseAccountAsync(Currency currency, string purpose)
+    {
+        if (_operator is null)
+            return null;
+        var name = $"load-{_run}-{purpose}";
+        await PostAsync("/admin/accounts", _operator, LedgerClient.Body(new AccountOrder(currency.Code, name), ContractJson.Default.AccountOrder));
+        return new Wallet(currency, null, name);
+    }
+
+    private async Task<Wallet> OpenCreditLineAsync(LoadUser user, Currency currency)
+    {
+        var opened = await PostAsync("/accounts", user.Caller, LedgerClient.Body(new AccountOrder(currency.Code, "credit"), ContractJson.Default.AccountOrder));
+        var line = new Wallet(currency, user, "credit") { AccountId = opened.Read(ContractJson.Default.Account)!.Id };
+        line.SetCreditLimit(4 * RequestMix.MaxAmount);
+        var limit = LedgerClient.Body(new LimitOrder(currency.FormatAmount(line.CreditLimit)), ContractJson.Default.LimitOrder);
+        var path = $"/admin/accounts/{line.AccountId}/limit";
+        Expect(await AskAsync(HttpMethod.Put, path, _operator, limit), HttpStatusCode.OK, $"PUT {path}");
+        return line;
+    }
+
+    private async Task<Answer> PostAsync(string path, Caller? caller, byte[] body) =>
+        Expect(await AskAsync(HttpMethod.Post, path, caller, body), HttpStatusCode.Created, $"POST {path}");
 
     /// <summary>Sends requests for the duration of the run, and returns when all of them have ended.</summary>
     public async Task SendAsync(CancellationToken cancellationToken)
@@ -85,10 +131,15 @@ internal sealed partial class LoadRun : IDisposable
     }
 
     /// <summary>Compares the balances and transactions that the API reports with its answers during the run.</summary>
-    public Task CheckBooksAsync() => _books.CompareAsync(_users, (user, path) => AskAsync(HttpMethod.Get, path, user.Bearer));
+    public async Task CheckBooksAsync()
+    {
+        await _books.CompareAsync(_users);
+        if (_operator is not null)
+            await _books.CompareHouseAsync(_operator, _houses, _positions, KeyValuePair.Create(RequestMix.Metadata, _run));
+    }
 
-    /// <summary>The number of users whose books cannot be compared.</summary>
-    public long UsersInDoubt => _books.InDoubt;
+    /// <summary>The number of users whose books cannot be compared, because an answer is missing.</summary>
+    public int UsersInDoubt => _users.Count(user => user.IsInDoubt);
 
     public void Dispose() => _client.Dispose();
 
@@ -127,9 +178,10 @@ internal sealed partial class LoadRun : IDisposable
             Tally.AddStarted();
             if (Stopwatch.GetTimestamp() - planned > maxLateness)
                 Tally.AddMissed();
-            var answer = await AskAsync(request);
-            Tally.AddEnded(request.Kind, answer, Stopwatch.GetElapsedTime(planned));
-            await JudgeAsync(request, answer);
+            if (request.Kind == RequestKind.ReversalTwice)
+                await ReverseTwiceAsync(request, planned);
+            else
+                await SettleAsync(request, planned);
         }
         catch (Exception e)
         {
@@ -141,17 +193,35 @@ internal sealed partial class LoadRun : IDisposable
         }
     }
 
+    /// <summary>Sends a request, and returns whether its command was posted; null if that is not known, and for other requests.</summary>
+    private async Task<bool?> SettleAsync(PlannedRequest request, long planned)
+    {
+        var answer = await AskAsync(request);
+        Tally.AddEnded(request.Kind, answer, Stopwatch.GetElapsedTime(planned));
+        return await JudgeAsync(request, answer);
+    }
+
+    /// <summary>Sends a reversal twice at once, under two keys: one is posted, and the other is rejected.</summary>
+    private async Task ReverseTwiceAsync(PlannedRequest request, long planned)
+    {
+        Tally.AddStarted();
+        var outcomes = await Task.WhenAll(
+            SettleAsync(request, planned), SettleAsync(request with { Key = request.Key is { } key ? $"{key}-again" : null }, planned));
+        if (!outcomes.Contains(null) && outcomes.Count(posted => posted == true) is not 1 and var count)
+            Tally.AddDiscrepancy($"Two reversals of transaction {request.Movement!.Reverses} at once: {count} were posted");
+    }
+
     private Task<Answer> AskAsync(PlannedRequest request) =>
-        AskAsync(request.Method, request.Path, request.Bearer ?? request.User?.Bearer, request.Body, request.Key, request.RespondAsync);
+        AskAsync(request.Method, request.Path, request.Caller, request.Body, request.Key, request.RespondAsync);
 
     private async Task<Answer> AskAsync(
-        HttpMethod method, string path, string? bearer, byte[]? body = null, string? key = null, bool respondAsync = false)
+        HttpMethod method, string path, Caller? caller, byte[]? body = null, string? key = null, bool respondAsync = false)
     {
         var started = Stopwatch.GetTimestamp();
         var pause = TimeSpan.FromMilliseconds(100);
         while (true)
         {
-            var answer = await _client.SendAsync(method, path, bearer, body, key, respondAsync);
+            var answer = await _client.SendAsync(method, path, caller?.Bearer, body, key, respondAsync);
             if (!answer.IsOutage || !_options.TolerateOutage || Stopwatch.GetElapsedTime(started) > _options.GiveUpAfter)
                 return answer;
             Tally.AddRetried();
@@ -160,20 +230,18 @@ internal sealed partial class LoadRun : IDisposable
         }
     }
 
-    private async Task JudgeAsync(PlannedRequest request, Answer answer)
+    private async Task<bool?> JudgeAsync(PlannedRequest request, Answer answer)
     {
         if (request.Movement is not null)
-        {
-            await JudgeCommandAsync(request, answer);
-            return;
-        }
+            return await JudgeCommandAsync(request, answer);
         if (!IsAsExpected(request, answer))
-            return;
+            return null;
         if (request.Kind == RequestKind.Replay)
             JudgeReplay(request.About!, answer);
         else if (request.Kind == RequestKind.OneTransaction && answer.Read(ContractJson.Default.TransactionBody) is var read
-            && (read?.Id != request.About!.TransactionId || read.Status == "pending"))
-            Tally.AddDiscrepancy($"GET {request.Path}: the transaction was decided, but the answer is {read?.Status} with id {read?.Id}");
+            && (read?.Id != request.About!.TransactionId || read.Status != (request.About.IsPosted ? "posted" : "rejected")))
+            Tally.AddDiscrepancy($"GET {request.Path}: the transaction was {(request.About!.IsPosted ? "posted" : "rejected")}, but the answer is {read?.Status} with id {read?.Id}");
+        return null;
     }
 
     private bool IsAsExpected(PlannedRequest request, Answer answer)
@@ -187,60 +255,67 @@ internal sealed partial class LoadRun : IDisposable
     private static string Describe(Answer answer) =>
         $"{answer.Outcome} {answer.Failure}{(answer.Problem.TraceId is { } trace ? $" (trace {trace})" : "")}".TrimEnd();
 
-    /// <summary>Checks the answer to a command, polls the outcome after a 202, and records it in the books.</summary>
-    private async Task JudgeCommandAsync(PlannedRequest request, Answer answer)
+    /// <summary>
+    /// Checks the answer to a command, polls the outcome after a 202, and records it in the books. Returns whether the command was posted;
+    /// null if that is not known.
+    /// </summary>
+    private async Task<bool?> JudgeCommandAsync(PlannedRequest request, Answer answer)
     {
-        var expected = request.Code is null ? "posted" : "rejected";
         switch (answer.Status)
         {
             case HttpStatusCode.Created when answer.Read(ContractJson.Default.TransactionBody) is { } transaction:
-                Decide(request, answer, transaction.Id, "posted", null);
                 JudgeBody(request, transaction, "posted");
-                break;
+                return Decide(request, answer, transaction.Id, "posted", null);
 
             case HttpStatusCode.Accepted when answer.Read(ContractJson.Default.TransactionBody) is { } recorded:
                 JudgeBody(request, recorded, recorded.Status);
-                var decided = await FollowAsync(request, recorded.Id);
-                if (decided is null)
-                {
-                    _books.Doubt(request);
+                if (await FollowAsync(request, recorded.Id) is not { } decided)
                     break;
-                }
-                Decide(request, answer, decided.Id, decided.Status, decided.Rejection?.Code);
-                JudgeBody(request, decided, expected);
-                break;
+                JudgeBody(request, decided, decided.Status);
+                return Decide(request, answer, decided.Id, decided.Status, decided.Rejection);
 
-            case HttpStatusCode.UnprocessableEntity when answer.Problem.TransactionId is { } id:
-                Decide(request, answer, id, "rejected", answer.Problem.Code);
-                break;
+            case HttpStatusCode.UnprocessableEntity or HttpStatusCode.Conflict when answer.Problem is { TransactionId: { } id } problem:
+                return Decide(request, answer, id, "rejected", new RejectionBody(problem.Code, problem.Index, problem.Available));
 
             default:
                 IsAsExpected(request, answer);
                 if (answer.Status is 0 or >= HttpStatusCode.InternalServerError or HttpStatusCode.Created or HttpStatusCode.Accepted)
-                    _books.Doubt(request);
-                else if (request.Movement!.Reserved)
-                    request.Movement.From!.Release(request.Movement.Amount);
-                break;
+                    break;
+                if (request.Code is null)
+                    request.Movement!.Release();
+                request.Movement!.Vacate();
+                return false;
         }
+        _books.Doubt(request.Movement!);
+        return null;
     }
 
-    private void Decide(PlannedRequest request, Answer answer, Guid id, string status, string? code)
+    private bool Decide(PlannedRequest request, Answer answer, Guid id, string status, RejectionBody? rejection)
     {
-        Books.Enter(request, id, status == "posted");
-        _mix.Remember(new DecidedCommand(request, answer, id));
-        if (status != (request.Code is null ? "posted" : "rejected") || code != request.Code)
-            Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: expected {request.Code ?? "posted"}, got {code ?? status}");
+        var posted = status == "posted";
+        var command = new DecidedCommand(request, answer, id, posted);
+        _books.Enter(request, id, posted);
+        if (posted && request.Movement!.Reverses is not null)
+            request.About?.MarkReversed();
+        request.Movement!.Vacate();
+        _mix.Remember(command);
+
+        // Of two reversals at once either one may be the second.
+        var isSecond = request.Kind == RequestKind.ReversalTwice && rejection?.Code == "already_reversed";
+        if (!isSecond && (status != (request.Code is null ? "posted" : "rejected") || rejection?.Code != request.Code))
+            Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: expected {request.Code ?? "posted"}, got {rejection?.Code ?? status}");
+        else if (request.Rejection is { } expected && (rejection?.Index != expected.Index || (expected.Available ?? rejection?.Available) != rejection?.Available))
+            Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: expected {expected}, got {rejection}");
+        return posted;
     }
 
     private void JudgeBody(PlannedRequest request, TransactionBody transaction, string status)
     {
         var movement = request.Movement!;
-        var currency = movement.Own.Currency;
-        var amount = currency.FormatAmount(movement.Amount);
-        var entry = movement.From is null ? amount : "-" + amount;
-        if (transaction.Status != status || transaction.Kind != movement.Kind || transaction.Currency != currency.Code
-            || transaction.Amount != amount || transaction.Reference != movement.Reference
-            || !transaction.Entries.Select(e => (e.Currency, e.Amount)).SequenceEqual(transaction.Status == "posted" ? [(currency.Code, entry)] : []))
+        if (transaction.Status != status || transaction.Kind != movement.Kind || transaction.Currency != movement.Currency.Code
+            || transaction.Amount != movement.Currency.FormatAmount(movement.Amount) || transaction.Reference != movement.Reference
+            || transaction.Reverses != movement.Reverses
+            || !transaction.Entries.Select(e => (e.Currency, e.Amount)).SequenceEqual(transaction.Status == "posted" ? movement.EntriesFor(movement.Owner) : []))
             Tally.AddDiscrepancy($"{request.Kind}, transaction {transaction.Id}: the answer differs from the request: {transaction}");
     }
 
@@ -249,20 +324,20 @@ internal sealed partial class LoadRun : IDisposable
         if (!answer.Replayed)
             Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: the header Idempotency-Replayed is missing");
         // The bodies can differ: a problem contains its own trace id, a 202 becomes a 201 or 422 once decided, and a decided transaction
-        // gets its place in the journal a moment later.
+        // gets its place in the journal a moment later, and the id of its reversal.
         var same = answer.Status != HttpStatusCode.Created
             ? answer.Problem.TransactionId == first.TransactionId && (first.Answer.Status == HttpStatusCode.Accepted || answer.Problem.Available == first.Answer.Problem.Available)
             : first.Answer.Status == HttpStatusCode.Accepted
                 ? answer.Read(ContractJson.Default.TransactionBody)?.Id == first.TransactionId
-                : WithoutSequence(answer.Body) == WithoutSequence(first.Answer.Body);
+                : WithoutLaterFields(answer.Body) == WithoutLaterFields(first.Answer.Body);
         if (!same)
             Tally.AddDiscrepancy($"Replay of transaction {first.TransactionId}: the answer differs from the first one");
     }
 
-    private static string WithoutSequence(byte[] body) => Sequence().Replace(Encoding.UTF8.GetString(body), "");
+    private static string WithoutLaterFields(byte[] body) => LaterFields().Replace(Encoding.UTF8.GetString(body), "");
 
-    [GeneratedRegex("\"sequence\":(null|[0-9]+),")]
-    private static partial Regex Sequence();
+    [GeneratedRegex("""("sequence":(null|[0-9]+)|"reversedBy":(null|"[^"]*")),""")]
+    private static partial Regex LaterFields();
 
     /// <summary>Polls a command that was answered 202 until it is decided; null, with a discrepancy, after the time limit.</summary>
     private async Task<TransactionBody?> FollowAsync(PlannedRequest request, Guid id)
@@ -271,7 +346,7 @@ internal sealed partial class LoadRun : IDisposable
         var pause = TimeSpan.FromMilliseconds(20);
         while (Stopwatch.GetElapsedTime(started) < _options.GiveUpAfter)
         {
-            var answer = await AskAsync(HttpMethod.Get, $"/transactions/{id}", request.User!.Bearer);
+            var answer = await AskAsync(HttpMethod.Get, $"/transactions/{id}", request.Reader);
             if (answer.Status != HttpStatusCode.OK || answer.Read(ContractJson.Default.TransactionBody) is not { } transaction)
             {
                 Tally.AddDiscrepancy($"{request.Kind}, transaction {id}: polled after a 202, got {Describe(answer)}");
@@ -286,15 +361,15 @@ internal sealed partial class LoadRun : IDisposable
         return null;
     }
 
-    private async Task<TimeSpan> LogInAsync(LoadUser user)
+    private async Task<TimeSpan> LogInAsync(Caller caller)
     {
-        var answer = await AskAsync(HttpMethod.Post, "/identity/login", null, LedgerClient.Body(user.Credentials, ContractJson.Default.Credentials));
-        var tokens = Expect(answer, HttpStatusCode.OK, "POST /identity/login").Read(ContractJson.Default.Tokens)!;
-        user.Bearer = $"Bearer {tokens.AccessToken}";
+        var answer = await AskAsync(HttpMethod.Post, "/identity/login", null, LedgerClient.Body(caller.Credentials!, ContractJson.Default.Credentials));
+        var tokens = Expect(answer, HttpStatusCode.OK, $"POST /identity/login of {caller.Credentials!.Email}").Read(ContractJson.Default.Tokens)!;
+        caller.Bearer = $"Bearer {tokens.AccessToken}";
         return TimeSpan.FromSeconds(tokens.ExpiresIn);
     }
 
-    /// <summary>Logs the users in again before their tokens expire.</summary>
+    /// <summary>Logs the users and the operator in again before their tokens expire.</summary>
     private async Task KeepTokensFreshAsync(CancellationToken cancellationToken)
     {
         var lifetime = TimeSpan.FromMinutes(1);
@@ -305,8 +380,8 @@ internal sealed partial class LoadRun : IDisposable
                 return;
             try
             {
-                foreach (var user in _users)
-                    lifetime = await LogInAsync(user);
+                foreach (var caller in _users.Select(user => user.Caller).Append(_operator).OfType<Caller>())
+                    lifetime = await LogInAsync(caller);
             }
             catch (LoadException e)
             {

@@ -2,23 +2,13 @@ using Ledger.Core.Currencies;
 
 namespace Ledger.Cli.Load;
 
-/// <summary>A user that the run registered, with the user's books. Only the run moves the user's money.</summary>
-internal sealed class LoadUser(Guid id, Credentials credentials, IReadOnlyList<Currency> currencies)
+/// <summary>A sender of requests.</summary>
+internal sealed class Caller(Credentials? credentials, string bearer = "")
 {
-    private volatile string _bearer = "";
+    private volatile string _bearer = bearer;
 
-    public Guid Id { get; } = id;
-
-    public Credentials Credentials { get; } = credentials;
-
-    /// <summary>One wallet per currency, in the order of the run's currencies.</summary>
-    public IReadOnlyList<Wallet> Wallets { get; } = [.. currencies.Select(currency => new Wallet(currency))];
-
-    /// <summary>The transactions that the API must list as posted: those that the user sent or received.</summary>
-    public History Posted { get; } = new();
-
-    /// <summary>The transactions that the API must list as rejected.</summary>
-    public History Rejected { get; } = new();
+    /// <summary>Null for a service account, whose key does not change during the run.</summary>
+    public Credentials? Credentials { get; } = credentials;
 
     /// <summary>The value of the Authorization header.</summary>
     public string Bearer
@@ -28,47 +18,59 @@ internal sealed class LoadUser(Guid id, Credentials credentials, IReadOnlyList<C
     }
 }
 
-/// <summary>The run's books of one user in one currency, in minor units.</summary>
-internal sealed class Wallet(Currency currency)
+/// <summary>A user that the run registered, with the user's books. Only the run moves the user's money.</summary>
+internal sealed class LoadUser
 {
-    private long _posted;
-    private long _spendable;
-
-    public Currency Currency { get; } = currency;
-
-    /// <summary>The balance according to the answers.</summary>
-    public long Posted => Volatile.Read(ref _posted);
-
-    /// <summary>
-    /// Reserves the amount of a debit; false if it is not covered. Credits count once they are answered, debits once they are sent,
-    /// so the ledger has at least the reserved amount: if it rejects the debit, the ledger is wrong.
-    /// </summary>
-    public bool TryReserve(long amount)
+    public LoadUser(Guid id, Credentials credentials, IReadOnlyList<Currency> currencies)
     {
-        var spendable = Volatile.Read(ref _spendable);
-        while (spendable >= amount)
-        {
-            var seen = Interlocked.CompareExchange(ref _spendable, spendable - amount, spendable);
-            if (seen == spendable)
-                return true;
-            spendable = seen;
-        }
-        return false;
+        Id = id;
+        Caller = new Caller(credentials);
+        Wallets = [.. currencies.Select(currency => new Wallet(currency, this, Wallet.Main))];
     }
 
-    public void Release(long amount) => Interlocked.Add(ref _spendable, amount);
+    public Guid Id { get; }
 
-    public void Debit(long amount) => Interlocked.Add(ref _posted, -amount);
+    public Caller Caller { get; }
 
-    public void Credit(long amount)
-    {
-        Interlocked.Add(ref _posted, amount);
-        Interlocked.Add(ref _spendable, amount);
-    }
+    public string Email => Caller.Credentials!.Email;
+
+    /// <summary>The main account of each currency, in the order of the run's currencies.</summary>
+    public IReadOnlyList<Wallet> Wallets { get; }
+
+    /// <summary>An account with a credit limit, on which one command is under way at a time; null without an operator.</summary>
+    public Wallet? CreditLine { get; set; }
+
+    /// <summary>The books of all accounts of the user.</summary>
+    public IEnumerable<Wallet> Accounts => CreditLine is null ? Wallets : Wallets.Append(CreditLine);
+
+    /// <summary>Whether the outcome of a command is unknown, so that the books cannot be compared.</summary>
+    public bool IsInDoubt => Accounts.Any(account => account.IsInDoubt);
+
+    /// <summary>The transactions that the API must list for the user.</summary>
+    public History History { get; } = new();
+}
+
+/// <summary>The books of the house in one currency.</summary>
+/// <param name="Exchange">The position of the exchange since the start of the run.</param>
+/// <param name="Fees">Null without an operator.</param>
+/// <param name="Tax">Null without an operator.</param>
+internal sealed record House(Wallet Exchange, Wallet? Fees, Wallet? Tax)
+{
+    public IEnumerable<Wallet> Accounts => new[] { Fees, Tax }.OfType<Wallet>();
+}
+
+/// <summary>Decided transactions.</summary>
+internal sealed class History
+{
+    public TransactionSet Posted { get; } = new();
+
+    public TransactionSet Rejected { get; } = new();
+
+    public void Add(Guid id, bool posted) => (posted ? Posted : Rejected).Add(id);
 }
 
 /// <summary>A set of transactions, represented by its size and the sum of its ids: enough to compare sets in constant memory.</summary>
-internal sealed class History
+internal sealed class TransactionSet
 {
     private readonly Lock _lock = new();
 
@@ -88,5 +90,5 @@ internal sealed class History
         }
     }
 
-    public bool IsSameAs(History other) => Count == other.Count && _sum == other._sum;
+    public bool IsSameAs(TransactionSet other) => Count == other.Count && _sum == other._sum;
 }

@@ -49,6 +49,40 @@ public sealed class AsyncApiTests
         Entries = [new Entry(Guid.CreateVersion7(), null, new Money(-5, "JPY"), 0), new Entry(Guid.CreateVersion7(), null, new Money(5, "JPY"), null)],
     };
 
+    // From a user to another one and to the house.
+    private static readonly Transaction Journal = new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = "journal",
+        Status = TransactionStatus.Posted,
+        PrincipalId = Guid.CreateVersion7(),
+        Amount = new Money(1000, "USD"),
+        CreatedAt = Now,
+        DecidedAt = Now,
+        Entries =
+        [
+            new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-970, "USD"), 30), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(970, "USD"), 970),
+            new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-30, "USD"), 0), new Entry(Guid.CreateVersion7(), null, new Money(30, "USD"), 30),
+        ],
+    };
+
+    private static readonly Transaction Exchange = new()
+    {
+        Id = Guid.CreateVersion7(),
+        Kind = "exchange",
+        Status = TransactionStatus.Posted,
+        PrincipalId = Guid.CreateVersion7(),
+        OwnerId = Guid.CreateVersion7(),
+        Amount = new Money(100, "USD"),
+        CreatedAt = Now,
+        DecidedAt = Now,
+        Entries =
+        [
+            new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(-100, "USD"), 0), new Entry(Guid.CreateVersion7(), null, new Money(100, "USD"), null),
+            new Entry(Guid.CreateVersion7(), null, new Money(-150, "JPY"), null), new Entry(Guid.CreateVersion7(), Guid.CreateVersion7(), new Money(150, "JPY"), 150),
+        ],
+    };
+
     private static readonly Transaction Bare = new()
     {
         Id = Guid.CreateVersion7(),
@@ -74,7 +108,7 @@ public sealed class AsyncApiTests
     public void Events_have_exactly_the_described_fields()
     {
         var seen = new HashSet<string>();
-        foreach (var message in TransactionEvents.Write([Full, Bare, Failed, Reversal], Currencies))
+        foreach (var message in TransactionEvents.Write([Full, Bare, Failed, Journal, Exchange, Reversal], Currencies))
             MustMatch(JsonNode.Parse(message.Span)!, Document.At("components.messages.transactions.payload")!, "event", seen);
 
         var described = Document.Fields("components.schemas").SelectMany(schema => schema.Value.Fields("properties").Select(field => field.Key));

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using Ledger.Core.Currencies;
 using Ledger.Core.Messaging;
 using Ledger.Core.Transactions;
 using Ledger.Tests.Harness;
@@ -71,6 +72,40 @@ public sealed class EventTests(LedgerSystem system)
                 counted += (await Scrape.OfAsync(metrics))["""ledger_commands_failed_total{kind="deposit"}"""] ?? 0;
             return counted > 0;
         });
+    }
+
+    [Fact]
+    public async Task Journals_exchanges_and_reversals_are_published_with_the_entries_of_users_and_of_the_house()
+    {
+        var (market, other) = (await Market.OpenAsync(await system.DatabaseAsync(), users: 2), await Market.OpenAsync(await system.DatabaseAsync(), users: 0));
+        var (alice, bob, sender, fees) = (market.Users[0], market.Users[1], await market.NewOperatorAsync(), await market.NewHouseAccountAsync());
+        await using var broker = await Broker.ConnectAsync(await system.BrokerAsync());
+        var posted = await broker.ListenAsync($"transaction.posted.{market.Currency}");
+        var rejected = await broker.ListenAsync($"transaction.rejected.{market.Currency}");
+        var journal = market.Journal(sender, market.Posting(new(UserId: alice), new(UserId: bob), 970), market.Posting(new(UserId: alice), new(House: fees), 30));
+        Command[] commands =
+        [
+            market.Deposit(alice, 2000), journal, market.Exchange(sender, alice, 1000, new Money(900, other.Currency)), market.Reversal(sender, journal), market.Reversal(sender, journal),
+        ];
+
+        foreach (var (i, command) in commands.Index())
+        {
+            await broker.PublishAsync(command);
+            await Eventually.TrueAsync(() => Task.FromResult(EventsIn(posted).Count() + EventsIn(rejected).Count() > i));
+        }
+
+        var events = EventsIn(posted).ToDictionary(item => item.GetProperty("data").GetProperty("kind").GetString()!);
+        Assert.Equal(
+            [$"{alice} -9.70 10.30", $"{bob} 9.70 9.70", $"{alice} -0.30 10.00", " 0.30 0.30"], EntriesIn(events["journal"]));
+        Assert.Equal([$"{alice} -10.00 0.00", $"{alice} 9.00 9.00"], EntriesIn(events["exchange"]));
+        Assert.Equal([" -0.30 0.00", $"{alice} 0.30 0.30", $"{bob} -9.70 0.00", $"{alice} 9.70 10.00"], EntriesIn(events["reversal"]));
+        Assert.Equal(journal.Id, events["reversal"].GetProperty("data").GetProperty("reverses").GetGuid());
+        var refused = Assert.Single(EventsIn(rejected)).GetProperty("data");
+        Assert.Equal(("reversal", "already_reversed"), (refused.GetProperty("kind").GetString(), refused.GetProperty("rejection").GetString()));
+
+        // The owner, which the house does not have.
+        static IEnumerable<string> EntriesIn(JsonElement announced) => announced.GetProperty("data").GetProperty("entries").EnumerateArray().Select(entry =>
+            $"{(entry.TryGetProperty("ownerId", out var owner) ? owner.GetString() : "")} {entry.GetProperty("amount").GetString()} {entry.GetProperty("balanceAfter").GetString()}");
     }
 
     [Fact]
