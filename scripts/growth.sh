@@ -39,7 +39,6 @@ sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 
 # The merchant is a user with a session: one in ten transfers pays it.
 post() { curl -sf --max-time 30 -H 'Content-Type: application/json' -d "$2" "$url/api/v1/$1"; }
 post identity/register '{"email":"merchant@example.com","password":"a long enough password"}' >/dev/null || fail "the merchant could not be registered."
-token=$(post identity/login '{"email":"merchant@example.com","password":"a long enough password"}' | sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')
 
 echo "growth: $(nproc) CPUs, $(sql -c 'show server_version'), shared_buffers $(sql -c 'show shared_buffers'), load average $(cut -d' ' -f1-3 /proc/loadavg)"
 sql -v accounts="$accounts" -f "$root/scripts/growth.sql"
@@ -73,6 +72,8 @@ for size in $sizes; do
     sequence=$(sql -c 'select max(last_sequence) / 2 from ledger.blocks')
     sql -c "select format('  %s: %s rows, %s, indexes %s', c.relname, c.reltuples::bigint, pg_size_pretty(pg_table_size(c.oid)), pg_size_pretty(pg_indexes_size(c.oid)))
         from pg_class c where c.oid in ('ledger.entries'::regclass, 'ledger.transactions'::regclass, 'ledger.journal'::regclass) order by 1"
+    # Here, because an access token lives for less time than it takes to generate history.
+    token=$(post identity/login '{"email":"merchant@example.com","password":"a long enough password"}' | sed -n 's/.*"accessToken":"\([^"]*\)".*/\1/p')
     dotnet "$ledger" bench --url "$url" --connections 128 --accounts 1000 --duration "${seconds}s" | grep -E 'transfers/s|p50' | sed 's/^/  posting: /'
     echo "  merchant with $(sql -c "select count(*) from ledger.entries where account_id = (select id from growth.accounts where n = 0)") entries:"
     read_time 'newest 50 transactions' 'transactions?limit=50'
