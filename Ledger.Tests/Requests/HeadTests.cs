@@ -34,7 +34,8 @@ public sealed class HeadTests(LedgerSystem system)
         var user = await system.NewUserAsync();
 
         Assert.Equal((405, "POST"), await AllowedAsync(HttpMethod.Head, "/api/v1/deposits"));
-        Assert.Equal((405, "GET, HEAD"), await AllowedAsync(HttpMethod.Delete, "/api/v1/transactions"));
+        Assert.Equal((405, "GET, HEAD"), await AllowedAsync(HttpMethod.Delete, "/api/v1/balances"));
+        Assert.Equal((405, "GET, HEAD, POST"), await AllowedAsync(HttpMethod.Delete, "/api/v1/transactions"));
         Assert.Equal(401, (await AskAsync(HttpMethod.Head, "/api/v1/balances", null)).Status);
 
         async Task<(int, string)> AllowedAsync(HttpMethod method, string path)

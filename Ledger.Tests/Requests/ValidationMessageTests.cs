@@ -26,7 +26,7 @@ public sealed class ValidationMessageTests(LedgerSystem system)
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","metadata":{"a":null}}""", "metadata", "\"a\"", "null", "Must be a string")]
     [InlineData("deposits", """{"currency":"USD","amount":"1.00","metadata":{"a":"\u0000"}}""", "metadata", "\"a\"", "control characters")]
     [InlineData("transfers", """{"to":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","currency":"USD","amount":"1.00"}""", "to", "Has 256 characters", "at most 255")]
-    [InlineData("transfers", """{"currency":"USD","amount":"1.00"}""", "to", "Is required", "a user id, an e-mail address or an external id")]
+    [InlineData("transfers", """{"currency":"USD","amount":"1.00"}""", "to", "Is required", "a user id, an e-mail address, an external id, or the id of an account")]
     [InlineData("identity/register", """{"email":"bob","password":"short"}""", "email", "\"bob\" is not an e-mail address", "blanks")]
     [InlineData("identity/register", """{"email":"bob","password":"short"}""", "password", "Has 5 characters", "8 to 128")]
     [InlineData("identity/register", "{}", "password", "Is required", "8 to 128")]
