@@ -16,7 +16,7 @@ public sealed class AccountQueries(NpgsqlDataSource database, CurrencyCatalog ca
         },
         cancellationToken);
 
-    /// <summary>Anybody's account; null if there is none with this id, or if the caller may not read everything.</summary>
+    /// <summary>An account of any user or of the house; null if there is none with this id, or if the caller may not read everything.</summary>
     public async Task<AccountResponse?> FindEverywhereAsync(Guid caller, Guid id, CancellationToken cancellationToken) => (await ReadEverythingAsync(
         caller,
         new NpgsqlBatchCommand($"select {AccountResponse.Columns} from ledger.accounts a where a.id = $1 and a.shard is null")

@@ -86,23 +86,8 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             }));
         }
 
-        var now = clock.GetUtcNow();
-        var command = new Command
-        {
-            Id = Guid.CreateVersion7(now),
-            Kind = request.Kind,
-            OwnerId = owner.Value,
-            PrincipalId = caller.Id,
-            RecipientId = recipient,
-            RecipientAddress = request.To is { } to ? UserLookup.NameIn(to) : null,
-            Amount = new Money(minorUnits, currency.Code),
-            Reference = common.Reference,
-            Metadata = common.Metadata,
-            IdempotencyKey = common.Key,
-            CreatedAt = ToMicroseconds(now.UtcDateTime),
-            TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
-            Terms = account is null && common.EffectiveAt is null ? null : new CommandTerms { AccountId = account, EffectiveAt = common.EffectiveAt },
-        };
+        var terms = account is null && common.EffectiveAt is null ? null : new CommandTerms { AccountId = account, EffectiveAt = common.EffectiveAt };
+        var command = NewCommand(request.Kind, owner, new Money(minorUnits, currency.Code), terms, common, context, recipient, request.To);
         return (new ValidCommand(command, currencies), null);
     }
 
@@ -149,6 +134,30 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
             key.Count == 1 ? key[0] : null, effect);
     }
 
+    /// <summary>The command of a request that has no error.</summary>
+    /// <param name="to">The recipient as it was sent.</param>
+    internal Command NewCommand(
+        TransactionKind kind, Guid? owner, Money amount, CommandTerms? terms, CommonFields fields, HttpContext context, Guid? recipient = null, string? to = null)
+    {
+        var now = clock.GetUtcNow();
+        return new Command
+        {
+            Id = Guid.CreateVersion7(now),
+            Kind = kind,
+            OwnerId = owner,
+            PrincipalId = context.Caller().Id,
+            RecipientId = recipient,
+            RecipientAddress = to is null ? null : UserLookup.NameIn(to),
+            Amount = amount,
+            Terms = terms,
+            Reference = fields.Reference,
+            Metadata = fields.Metadata,
+            IdempotencyKey = fields.Key,
+            CreatedAt = ToMicroseconds(now.UtcDateTime),
+            TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
+        };
+    }
+
     private static Guid? Fail(Dictionary<string, string[]> errors, string field, string error)
     {
         errors[field] = [error];
@@ -188,7 +197,7 @@ public sealed class CommandReader(CurrencyCatalog catalog, UserLookup users, Add
     }
 
     // PostgreSQL stores microseconds: without this, the first answer would show a finer time than later reads.
-    internal static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
+    private static DateTime ToMicroseconds(DateTime time) => new(time.Ticks - time.Ticks % TimeSpan.TicksPerMicrosecond, DateTimeKind.Utc);
 }
 
 /// <summary>The fields that every command has.</summary>

@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using System.Diagnostics;
 using System.Globalization;
 using Ledger.Api.Errors;
 using Ledger.Api.Identity;
@@ -12,7 +11,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 namespace Ledger.Api.Transactions;
 
 /// <summary>Validates journals, exchanges and reversals and turns them into commands. A request that is refused here leaves no trace in the ledger.</summary>
-public sealed class OperatorCommandReader(CommandReader common, CurrencyCatalog catalog, UserLookup users, TransactionQueries queries, TimeProvider clock)
+public sealed class OperatorCommandReader(CommandReader common, CurrencyCatalog catalog, UserLookup users, TransactionQueries queries)
 {
     private const int MaxHouseName = 100;
 
@@ -51,7 +50,7 @@ public sealed class OperatorCommandReader(CommandReader common, CurrencyCatalog 
                 ["postings"] = [$"The amounts in {first.Code} sum to more than {first.FormatAmount(Currency.MaxAmount)}."],
             }));
         }
-        var command = NewCommand(
+        var command = common.NewCommand(
             TransactionKind.Journal, null, new Money((long)total, sent[0].Currency!), new CommandTerms { Postings = postings, EffectiveAt = fields.EffectiveAt }, fields, context);
         return (new ValidCommand(command, currencies), null);
     }
@@ -81,7 +80,7 @@ public sealed class OperatorCommandReader(CommandReader common, CurrencyCatalog 
             return (null, CommandProblems.Rejected(context, RejectionCodes.RecipientUnknown));
 
         var terms = new CommandTerms { Buy = buy, Rate = RateOf(sell, buy, currencies), EffectiveAt = fields.EffectiveAt };
-        return (new ValidCommand(NewCommand(TransactionKind.Exchange, owner, sell, terms, fields, context), currencies), null);
+        return (new ValidCommand(common.NewCommand(TransactionKind.Exchange, owner, sell, terms, fields, context), currencies), null);
     }
 
     /// <summary>Returns the command, or the problem that the request has.</summary>
@@ -100,26 +99,7 @@ public sealed class OperatorCommandReader(CommandReader common, CurrencyCatalog 
 
         var currencies = await catalog.GetAsync(original.Currencies, context.RequestAborted);
         var terms = new CommandTerms { Reverses = id, EffectiveAt = fields.EffectiveAt };
-        return (new ValidCommand(NewCommand(TransactionKind.Reversal, null, original.Amount, terms, fields, context), currencies), null);
-    }
-
-    private Command NewCommand(TransactionKind kind, Guid? owner, Money amount, CommandTerms terms, CommonFields fields, HttpContext context)
-    {
-        var now = clock.GetUtcNow();
-        return new Command
-        {
-            Id = Guid.CreateVersion7(now),
-            Kind = kind,
-            OwnerId = owner,
-            PrincipalId = context.Caller().Id,
-            Amount = amount,
-            Terms = terms,
-            Reference = fields.Reference,
-            Metadata = fields.Metadata,
-            IdempotencyKey = fields.Key,
-            CreatedAt = CommandReader.ToMicroseconds(now.UtcDateTime),
-            TraceParent = Activity.Current is { Recorded: true } span ? span.Id : null,
-        };
+        return (new ValidCommand(common.NewCommand(TransactionKind.Reversal, null, original.Amount, terms, fields, context), currencies), null);
     }
 
     private static void CheckPostings(IReadOnlyList<PostingRequest> postings, Dictionary<string, string[]> errors)

@@ -67,7 +67,7 @@ public sealed class OperatorCommandTests(LedgerSystem system)
     [InlineData("""{"postings":[{"from":"house:x","to":"world","currency":"USD","amount":"1.00"}],"effectiveAt":"yesterday"}""", 400, "validation_failed")]
     [InlineData("""{"postings":[{"from":"house:x","to":"world","currency":"NOSUCH","amount":"1.00"}]}""", 422, "currency_unknown")]
     [InlineData("""{"postings":[{"from":"house:no-such","to":"world","currency":"USD","amount":"1.00"}]}""", 422, "account_unknown")]
-    [InlineData("""{"postings":[{"from":"user:nobody-at-all@example.com","to":"world","currency":"USD","amount":"1.00"}]}""", 422, "recipient_unknown")]
+    [InlineData("""{"postings":[{"from":"user:unknown@example.com","to":"world","currency":"USD","amount":"1.00"}]}""", 422, "recipient_unknown")]
     public async Task Journal_that_makes_no_sense_is_refused(string body, int status, string code)
     {
         var answer = (await (await system.NewOperatorAsync()).PostAsync("transactions", body)).MustBe(status, code);

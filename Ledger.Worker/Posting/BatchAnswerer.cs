@@ -107,9 +107,8 @@ internal sealed partial class BatchAnswerer(
                 continue;
             decided.Add(outcome);
             codes.Add(outcome.Currency);
-            // Two entries are in the transaction's currency.
-            for (var i = 2; i < outcome.Entries.Count; i++)
-                codes.Add(outcome.Entries[i].Amount.Currency);
+            foreach (var entry in outcome.Entries)
+                codes.Add(entry.Amount.Currency);
         }
         if (decided.Count == 0)
             return;
